@@ -1,0 +1,1 @@
+"""Config models of the built-in components, one module per kind. None imports torch."""

@@ -1,0 +1,62 @@
+"""Reading recordings, checking them, and the project's one resampler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from sai_bench.errors import AudioError
+from sai_bench.sphere import FRAMES_PER_S
+
+KNOWN_CHANNELS = {4: "MIC", 32: "em32"}
+
+
+def read_recording(path: Path) -> tuple[np.ndarray, int]:
+    """Read a 4-channel MIC or 32-channel em32 recording.
+
+    Returns:
+        waveform [M, S] float32 with full scale 1, and its sample rate in Hz.
+
+    Raises:
+        AudioError: unreadable, wrong channel count, empty, shorter than a label frame, NaN or infinite.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        reason = "no such file" if not Path(path).exists() else str(error)
+        raise AudioError(
+            f"{path}: cannot be read as audio ({reason}). Expected a wav or flac file."
+        ) from error
+    waveform = np.ascontiguousarray(samples.T)
+    channels, length = waveform.shape
+    if channels not in KNOWN_CHANNELS:
+        expected = " or ".join(f"{n} channels ({name})" for n, name in KNOWN_CHANNELS.items())
+        raise AudioError(
+            f"{path}: has {channels} channel{'s' * (channels != 1)}, expected {expected}. "
+            "Record or export the raw array channels."
+        )
+    if length * FRAMES_PER_S < rate:
+        raise AudioError(
+            f"{path}: {length} samples at {rate} Hz are {length / rate:.3f} s, shorter than one label frame. "
+            "Expected at least 0.1 s of audio."
+        )
+    bad = ~np.isfinite(waveform)
+    if bad.any():
+        channel, sample = np.argwhere(bad)[0]
+        raise AudioError(
+            f"{path}: {int(bad.sum())} samples are NaN or infinite, the first in channel {channel + 1} at "
+            f"{sample / rate:.3f} s. Expected finite samples; repair or export the file again."
+        )
+    return waveform, rate
+
+
+def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
+    """Return `waveform` [M, S] at another rate (torchaudio's windowed-sinc resampler, its defaults)."""
+    if from_hz == to_hz:
+        return waveform
+    import torch
+    import torchaudio
+
+    return torchaudio.functional.resample(torch.from_numpy(waveform), from_hz, to_hz).numpy()

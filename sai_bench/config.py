@@ -1,0 +1,76 @@
+"""Base classes for the config model of a component, and the path type that is relative to its spec file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from sai_bench.interfaces import CandidateSpec, FeatureSpec, SphereSpec
+
+
+class ComponentConfig(BaseModel):
+    """The keys a component understands in a spec: typed, frozen, nothing extra.
+
+    Give every key a default where one makes sense, a unit in its name (`hop_s`, `sample_rate_hz`) and bounds
+    through `pydantic.Field`; the field's description appears in `sai-bench show` and in the JSON Schema.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class FrontEndConfig(ComponentConfig):
+    """Config of a front end; also tells the wiring check what the front end promises."""
+
+    def output(self) -> FeatureSpec:
+        """Return what this front end produces. Must not import torch."""
+        raise TypeError(f"{type(self).__name__} does not define output() -> FeatureSpec")
+
+
+class BackboneConfig(ComponentConfig):
+    """Config of a backbone; also tells the wiring check what it takes and produces."""
+
+    def output(self, features: FeatureSpec) -> SphereSpec:
+        """Return what this backbone makes of `features`. Must not import torch.
+
+        Raises:
+            sai_bench.errors.WiringError: it cannot take these features; the message says which it can.
+        """
+        raise TypeError(f"{type(self).__name__} does not define output(features) -> SphereSpec")
+
+
+class DecoderConfig(ComponentConfig):
+    """Config of a decoder; also tells the wiring check what it takes and produces."""
+
+    def output(self, sphere: SphereSpec) -> CandidateSpec:
+        """Return what this decoder makes of `sphere`. Must not import torch.
+
+        Raises:
+            sai_bench.errors.WiringError: it cannot take this map; the message says which it can.
+        """
+        raise TypeError(f"{type(self).__name__} does not define output(sphere) -> CandidateSpec")
+
+
+class SourcedStr(str):
+    """Text from a spec that remembers the folder of the file it was written in."""
+
+    folder: Path
+
+    def __new__(cls, text: str, folder: Path):
+        """Make the text; `folder` is what relative paths in it are relative to."""
+        self = super().__new__(cls, text)
+        self.folder = folder
+        return self
+
+
+def _resolve(value: object) -> object:
+    if isinstance(value, SourcedStr):
+        return (value.folder / Path(value).expanduser()).resolve()
+    return value
+
+
+SpecPath = Annotated[Path, BeforeValidator(_resolve)]
+"""A path in a spec: relative to the spec file that it is written in, absolute after validation."""

@@ -1,0 +1,68 @@
+"""Every error that sai_bench raises on purpose, one type per cause.
+
+The command line prints the message and leaves with `exit_code`: 2 when the input is wrong, 1 when the
+work failed. A message says what is wrong, where, what was expected and the next step.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SaiBenchError(Exception):
+    """Base of all deliberate errors; the command line shows its message without a traceback."""
+
+    exit_code = 2
+
+
+class SpecError(SaiBenchError):
+    """A spec is wrong. Carries every problem found, in file order."""
+
+    def __init__(self, problems: Iterable[str]):
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class WiringError(SaiBenchError):
+    """Two components do not fit together, such as a backbone and the features it is given."""
+
+
+class PluginError(SaiBenchError):
+    """A plugin cannot be loaded or breaks the registration rules."""
+
+
+class UnknownComponentError(SaiBenchError):
+    """No component of that kind and name is registered."""
+
+
+class AudioError(SaiBenchError):
+    """A recording cannot be used: unreadable, wrong channel count, NaN samples, too short."""
+
+
+class AnnotationError(SaiBenchError):
+    """A label or prediction file is not valid DCASE JSON."""
+
+
+class DatasetError(SaiBenchError):
+    """A data set is missing, incomplete or contradicts its manifest."""
+
+
+class WeightsError(SaiBenchError):
+    """Weights are missing or do not belong to the component that should use them."""
+
+
+class OutputError(SaiBenchError):
+    """A result cannot be written where it was asked for."""
+
+
+class ContractError(SaiBenchError):
+    """A component broke the contract of its kind, such as a fusion rule that returns NaN."""
+
+    exit_code = 1
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return ` Did you mean 'x'?` for the closest choice, or an empty string."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,105 @@
+"""Writing files so that a reader never meets half of one, and naming them safely."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sai_bench.errors import OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path` so that the file is either absent, old or complete.
+
+    A temporary file in the same folder is flushed to disk and then renamed over `path`.
+
+    Raises:
+        OutputError: the folder cannot be created or written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
+        )
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}). "
+            "Expected a writable folder with free space; choose another one with --out."
+        ) from error
+    _sync_folder(path.parent)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as a compressed .npz, atomically and with the same bytes every time."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    # Members carry the fixed zip date 1980-01-01, so equal arrays give equal bytes.
+    np.savez_compressed(buffer, **dict(arrays))
+    write_atomically(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote; object arrays (pickle) are refused."""
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as hexadecimal text."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def safe_name(name: str) -> str:
+    """Return `name` as a file name that cannot leave its folder or hide in it.
+
+    Letters, digits, `.`, `_` and `-` stay, everything else becomes `_`; leading dots go. A name that had to
+    change gets a short hash of the original, so that two names never share a file.
+    """
+    cleaned = _UNSAFE.sub("_", name).lstrip(".")[:180]
+    if cleaned == name and cleaned:
+        return name
+    return f"{cleaned or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; file systems without folder handles are left to themselves."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)

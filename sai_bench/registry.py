@@ -1,0 +1,187 @@
+"""What is registered: components by kind and name, held as strings until somebody needs the class."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sai_bench.errors import PluginError, UnknownComponentError, did_you_mean
+
+if TYPE_CHECKING:
+    from sai_bench.config import ComponentConfig
+
+KINDS = {
+    "front_end": "waveform [B,M,S] -> features [B,C,T,F]",
+    "backbone": "features [B,C,T,F] -> sphere features [B,N,D,h,w]",
+    "decoder": "sphere features -> candidates: classes, scores, masks",
+    "prior": "waveform [M,S] -> class activity [K,N]",
+    "fusion": "detector scores and class activity -> new scores",
+    "compressor": "point sets -> smaller point sets",
+    "dataset": "split name -> recordings with labels",
+    "metric": "predictions and labels -> named numbers",
+}
+"""The component kinds in the order of the signal, with what goes in and comes out."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a component comes from.
+
+    Attributes:
+        label: for people: `sai-bench 0.1.0` or the path of a single-file plugin.
+        sha256: the content hash of a single-file plugin, None for an installed distribution.
+    """
+
+    label: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One component as registered.
+
+    Attributes:
+        target: the class, as `"module:Class"` or (single-file plugins) the class itself.
+        config: its pydantic config model, likewise.
+    """
+
+    kind: str
+    name: str
+    target: str | type
+    config: str | type
+    summary: str
+    origin: Origin
+
+    def load_class(self) -> type:
+        """Import and return the component's class."""
+        return self._load(self.target)
+
+    def load_config(self) -> type[ComponentConfig]:
+        """Import and return the component's config model."""
+        model = self._load(self.config)
+        from sai_bench.config import ComponentConfig
+
+        if not issubclass(model, ComponentConfig):
+            raise PluginError(
+                f"{self.kind} '{self.name}' from {self.origin.label}: its config {model.__name__} is no "
+                "sai_bench.ComponentConfig. Derive the config model from sai_bench.ComponentConfig."
+            )
+        return model
+
+    def _load(self, target: str | type) -> type:
+        if not isinstance(target, str):
+            return target
+        module, _, attribute = target.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} '{self.name}' from {self.origin.label}: cannot import {target} "
+                f"({type(error).__name__}: {error}). Repair the plugin or remove it from the spec."
+            ) from error
+        if not isinstance(found, type):
+            raise PluginError(
+                f"{self.kind} '{self.name}' from {self.origin.label}: {target} is a "
+                f"{type(found).__name__}, expected a class."
+            )
+        return found
+
+
+class Registry:
+    """All components of this process, filled by plugin loading and read by everybody else."""
+
+    def __init__(self):
+        self._components: dict[tuple[str, str], Registration] = {}
+
+    def __iter__(self) -> Iterator[Registration]:
+        order = list(KINDS)
+        return iter(sorted(self._components.values(), key=lambda c: (order.index(c.kind), c.name)))
+
+    def __len__(self) -> int:
+        return len(self._components)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the sorted names of one kind."""
+        return sorted(name for k, name in self._components if k == kind)
+
+    def get(self, kind: str, name: str) -> Registration:
+        """Return one registration.
+
+        Raises:
+            UnknownComponentError: no such kind or name; the message suggests the closest.
+        """
+        if kind not in KINDS:
+            raise UnknownComponentError(
+                f"Unknown kind '{kind}'.{did_you_mean(kind, KINDS)} Kinds: {', '.join(KINDS)}."
+            )
+        try:
+            return self._components[kind, name]
+        except KeyError:
+            available = self.names(kind)
+            raise UnknownComponentError(
+                f"Unknown {kind} '{name}'.{did_you_mean(name, available)} "
+                f"Available: {', '.join(available) or 'none'}."
+            ) from None
+
+    def add_all(self, registrations: list[Registration]) -> None:
+        """Add the registrations of one plugin: all of them, or none.
+
+        Raises:
+            PluginError: a name is taken; the message names both origins.
+        """
+        staged = dict(self._components)
+        for new in registrations:
+            old = staged.get((new.kind, new.name))
+            if old is not None:
+                raise PluginError(
+                    f"Two {new.kind} components are named '{new.name}': one from {old.origin.label}, "
+                    f"one from {new.origin.label}. Rename one of them."
+                )
+            staged[new.kind, new.name] = new
+        self._components = staged
+
+
+@dataclass
+class Registrar:
+    """What a plugin's hook receives: collects registrations until the plugin has finished."""
+
+    origin: Origin
+    registrations: list[Registration] = field(default_factory=list)
+
+    def component(
+        self, kind: str, name: str, target: str | type, *, config: str | type, summary: str
+    ) -> None:
+        """Register one component.
+
+        Args:
+            kind: one of the eight kinds, such as `"fusion"`.
+            name: what a spec says after `use:`; lower case letters, digits and underscores.
+            target: the class as `"module:Class"`, or the class itself in a single-file plugin.
+            config: its config model (a `sai_bench.ComponentConfig`), likewise.
+            summary: one line for `sai-bench list`.
+
+        Raises:
+            PluginError: an argument is malformed.
+        """
+        where = f"{self.origin.label}: component {name!r}"
+        if kind not in KINDS:
+            raise PluginError(
+                f"{where}: unknown kind {kind!r}.{did_you_mean(str(kind), KINDS)} "
+                f"Kinds: {', '.join(KINDS)}."
+            )
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise PluginError(f"{where}: a name is lower_case_with_underscores.")
+        for role, value in (("target", target), ("config", config)):
+            if not isinstance(value, type) and not (
+                isinstance(value, str) and _TARGET.fullmatch(value)
+            ):
+                raise PluginError(f"{where}: {role} must be 'module:Class' or a class.")
+        if not isinstance(summary, str) or not summary.strip():
+            raise PluginError(f"{where}: needs a one-line summary.")
+        self.registrations.append(Registration(kind, name, target, config, summary, self.origin))
