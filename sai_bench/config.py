@@ -17,9 +17,7 @@ class ComponentConfig(BaseModel):
     through `pydantic.Field`; the field's description appears in `sai-bench show` and in the JSON Schema.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class FrontEndConfig(ComponentConfig):

@@ -132,7 +132,7 @@ class FrontEnd(ABC):
 
 
 class Backbone(ABC):
-    """Features to features on the sphere. Built as `cls(config, features)` with the front end's FeatureSpec."""
+    """Features to features on the sphere. Built as `cls(config, features)`, features a FeatureSpec."""
 
     @abstractmethod
     def __call__(self, features: torch.Tensor, array: ArrayGeometry) -> torch.Tensor:
@@ -210,7 +210,7 @@ class Prior(ABC):
 
 
 class Fusion(ABC):
-    """Detector scores and class activity to new scores. Built as `cls(config)`. Never touches class or mask."""
+    """Detector scores and class activity to new scores; class and mask stay. Built as `cls(config)`."""
 
     @abstractmethod
     def __call__(
@@ -237,7 +237,8 @@ class Compressor(ABC):
         """Return a smaller point set for each mask of one recording, in the same order.
 
         Args:
-            point_sets: arrays [n_i, 3] of (x, y, energy) rows; x in [0, 360), y in [0, 179], energy in (0, 1].
+            point_sets: arrays [n_i, 3] of (x, y, energy) rows; x in [0, 360), y in [0, 179],
+                energy in (0, 1].
             scores: [len(point_sets)] fused scores, for rules that spend less on weak detections.
 
         Returns:

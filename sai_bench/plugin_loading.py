@@ -102,9 +102,7 @@ def _load_installed(loaded: LoadedPlugins) -> None:
             raise PluginError(problem)
         loaded.warnings.append(problem)
     if not len(loaded.registry):
-        loaded.warnings.append(
-            "No components are registered at all. Reinstall sai-bench: pip install -e ."
-        )
+        loaded.warnings.append("No components are registered at all. Reinstall sai-bench: pip install -e .")
 
 
 def _load_entry_point(entry_point, loaded: LoadedPlugins) -> str | None:
@@ -143,9 +141,7 @@ def _call_hook(module: ModuleType, origin: Origin) -> Registrar:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise PluginError(
-            f"{origin.label}: {error}. The hook is called sai_bench_register."
-        ) from error
+        raise PluginError(f"{origin.label}: {error}. The hook is called sai_bench_register.") from error
     registrar = Registrar(origin)
     manager.hook.sai_bench_register(register=registrar)
     return registrar

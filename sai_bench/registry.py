@@ -172,15 +172,12 @@ class Registrar:
         where = f"{self.origin.label}: component {name!r}"
         if kind not in KINDS:
             raise PluginError(
-                f"{where}: unknown kind {kind!r}.{did_you_mean(str(kind), KINDS)} "
-                f"Kinds: {', '.join(KINDS)}."
+                f"{where}: unknown kind {kind!r}.{did_you_mean(str(kind), KINDS)} Kinds: {', '.join(KINDS)}."
             )
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(f"{where}: a name is lower_case_with_underscores.")
         for role, value in (("target", target), ("config", config)):
-            if not isinstance(value, type) and not (
-                isinstance(value, str) and _TARGET.fullmatch(value)
-            ):
+            if not isinstance(value, type) and not (isinstance(value, str) and _TARGET.fullmatch(value)):
                 raise PluginError(f"{where}: {role} must be 'module:Class' or a class.")
         if not isinstance(summary, str) or not summary.strip():
             raise PluginError(f"{where}: needs a one-line summary.")

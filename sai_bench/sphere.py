@@ -4,8 +4,8 @@ Image: 180 rows x 360 columns. A point in a DCASE file is `[x, y, energy]`, x th
 Azimuth is counter-clockwise, + to the left; x axis front, y axis left, z axis up. The image is periodic in
 azimuth (column 360 is column 0) and inclusive in elevation (row 0 is +90, row 179 is -90 degrees).
 
-The April evaluator and the published baseline read azimuth as x - 180 (mirrored): harmless for scores, wrong for
-pictures and for audio. Nothing here does.
+The April evaluator and the published baseline read azimuth as x - 180 (mirrored): harmless for scores,
+wrong for pictures and for audio. Nothing here does.
 """
 
 from __future__ import annotations

@@ -18,7 +18,5 @@ def upsample_to_image(maps: torch.Tensor) -> torch.Tensor:
     check_grid(height, width)
     block = COLUMNS // width
     wrapped = F.pad(maps[:, None], (1, 1, 0, 0), mode="circular")
-    image = F.interpolate(
-        wrapped, size=(ROWS, COLUMNS + 2 * block), mode="bilinear", align_corners=False
-    )
+    image = F.interpolate(wrapped, size=(ROWS, COLUMNS + 2 * block), mode="bilinear", align_corners=False)
     return image[:, 0, :, block : block + COLUMNS]
