@@ -56,6 +56,14 @@ class OutputError(SaiBenchError):
     """A result cannot be written where it was asked for."""
 
 
+class RecordError(SaiBenchError):
+    """A run record is missing, truncated or of another schema version."""
+
+
+class CacheError(SaiBenchError):
+    """A stored stage result is damaged."""
+
+
 class ContractError(SaiBenchError):
     """A component broke the contract of its kind, such as a fusion rule that returns NaN."""
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sai_bench.errors import OutputError
+from sai_bench.errors import CacheError, OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,22 +47,34 @@ def write_atomically(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write named arrays as a compressed .npz, atomically and with the same bytes every time."""
+def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return named arrays as the content of a compressed .npz; equal arrays give equal bytes."""
     import numpy as np
 
     buffer = io.BytesIO()
-    # Members carry the fixed zip date 1980-01-01, so equal arrays give equal bytes.
+    # Members carry the fixed zip date 1980-01-01, so nothing in the file depends on the clock.
     np.savez_compressed(buffer, **dict(arrays))
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read what `write_arrays` wrote; object arrays (pickle) are refused."""
+    """Read the arrays of an .npz; object arrays (pickle) are refused.
+
+    Raises:
+        CacheError: the file is missing or damaged.
+    """
+    import zipfile
+
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise CacheError(
+            f"{path}: stored result cannot be read ({error}). It was changed from outside; delete it and run "
+            "again, only this file is computed anew."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

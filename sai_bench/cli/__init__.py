@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line: one small file per command, heavy imports inside the commands."""

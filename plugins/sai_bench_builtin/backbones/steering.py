@@ -1,0 +1,73 @@
+"""Steering vectors: how a plane wave from each direction arrives at the capsules of an array."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import eval_legendre, spherical_jn, spherical_yn
+
+from sai_bench.sphere import SPEED_OF_SOUND_M_PER_S, ArrayGeometry
+
+_BINS_AT_ONCE = 32
+_STILL = 1e-6
+"""Below this wave number times radius a capsule is taken to sit in the array's centre."""
+
+
+def steering_vectors(array: ArrayGeometry, directions: np.ndarray, frequencies_hz: np.ndarray) -> np.ndarray:
+    """Return the pressure at each capsule for plane waves of unit amplitude.
+
+    The phase refers to the array's centre with time factor exp(+i omega t), as in a Fourier transform that
+    turns a delay tau into exp(-i omega tau): capsules nearer to the source are ahead, so their phase is
+    positive.
+
+    Args:
+        array: capsules, in the open or on a rigid sphere.
+        directions: [G, 3] unit vectors that the waves come from.
+        frequencies_hz: [F].
+
+    Returns:
+        [F, M, G] complex64.
+    """
+    respond = _on_rigid_sphere if array.baffle == "rigid" else _in_the_open
+    wave_numbers = 2 * np.pi * np.asarray(frequencies_hz, dtype=float) / SPEED_OF_SOUND_M_PER_S
+    vectors = np.empty((len(wave_numbers), array.microphones, len(directions)), dtype=np.complex64)
+    for start in range(0, len(wave_numbers), _BINS_AT_ONCE):
+        part = slice(start, start + _BINS_AT_ONCE)
+        vectors[part] = respond(array.positions_m, directions, wave_numbers[part])
+    return vectors
+
+
+def _in_the_open(positions, directions, wave_numbers):
+    return np.exp(1j * wave_numbers[:, None, None] * (positions @ directions.T))
+
+
+def _on_rigid_sphere(positions, directions, wave_numbers):
+    """Return the surface pressure on a rigid sphere.
+
+    Spherical harmonic series of a plane wave scattered by a rigid sphere (Williams, Fourier Acoustics, 1999,
+    section 6.10); each capsule's distance from the centre is the sphere's radius.
+    """
+    radii = np.linalg.norm(positions, axis=1)
+    cosines = np.clip(positions @ directions.T / np.maximum(radii, 1e-12)[:, None], -1, 1)
+    orders = np.arange(_orders_needed(wave_numbers.max() * radii.max()) + 1)
+    legendre = eval_legendre(orders[:, None, None], cosines)  # [L, M, G]
+    strengths = _mode_strengths(orders, wave_numbers[:, None] * radii)  # [L, F, M]
+    return np.einsum("lfm,lmg->fmg", strengths, legendre, optimize=True)
+
+
+def _orders_needed(ka: float) -> int:
+    """Return at which order the series may end: beyond ka its terms fall faster than exponentially."""
+    return math.ceil(ka + 4 * ka ** (1 / 3) + 10)
+
+
+def _mode_strengths(orders, ka):
+    """Return i^l (2l + 1) (-i) / ((ka)^2 h_l'(ka)), h the outgoing spherical Hankel function, [L, *ka.shape]."""
+    order = orders.reshape(-1, *[1] * ka.ndim)
+    x = np.where(ka < _STILL, 1.0, ka)
+    with np.errstate(all="ignore"):
+        slope = spherical_jn(order, x, derivative=True) - 1j * spherical_yn(order, x, derivative=True)
+        strengths = 1j**order * (2 * order + 1) * -1j / (x**2 * slope)
+    # High orders at low frequency overflow in h', where the strength is zero to any precision.
+    strengths = np.where(np.isfinite(strengths), strengths, 0)
+    return np.where(ka < _STILL, order == 0, strengths)

@@ -1,0 +1,166 @@
+"""The data set component: renders what is missing, keeps what is there, lists the recordings."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from sai_bench.errors import DatasetError, did_you_mean
+from sai_bench.files import sha256_of, write_atomically
+from sai_bench.interfaces import Dataset, Progress, Recording
+from sai_bench.predictions import AnnotationFile
+from sai_bench.sphere import array_for_channels
+from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
+from sai_bench_builtin.datasets.simulated_rooms import manifest as manifests
+from sai_bench_builtin.datasets.simulated_rooms.manifest import Manifest, Record
+from sai_bench_builtin.datasets.simulated_rooms.sampling import PlannedRecording, plan, sample_scene
+
+_AUDIO_FOLDERS = {4: "mic_dev", 32: "eigen_dev"}
+_log = logging.getLogger("sai_bench")
+
+
+class SimulatedRooms(Dataset):
+    """Extended, moving, overlapping sources in simulated shoebox rooms, in the STAIRS26 layout."""
+
+    def __init__(self, config: SimulatedRoomsConfig):
+        self.config = config
+        self._root = Path(config.folder) / f"simulated_rooms-{manifests.config_sha256(config)[:12]}"
+        self._manifest: Manifest | None = None
+
+    @property
+    def root(self) -> Path:
+        """Return the folder that holds this config's data."""
+        return self._root
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Return the hash of `manifest.json`, which lists the hash of every file."""
+        self._read_manifest()
+        return sha256_of(self._manifest_path)
+
+    def splits(self) -> tuple[str, ...]:
+        """Return the names of the splits in the config's order."""
+        return tuple(self.config.splits)
+
+    def recordings(self, split: str) -> list[Recording]:
+        """Return the recordings of a split in name order."""
+        if split not in self.config.splits:
+            raise DatasetError(
+                f"{self.root}: no split '{split}'.{did_you_mean(split, self.splits())} "
+                f"Splits: {', '.join(self.splits())}."
+            )
+        array = array_for_channels(self.config.channels, "open")
+        return [
+            Recording(
+                name=record.name,
+                audio_path=self.root / record.audio,
+                labels_path=self.root / record.labels,
+                array=array,
+                content_sha256=record.content_sha256,
+            )
+            for record in sorted(self._read_manifest().recordings, key=lambda record: record.name)
+            if record.split == split
+        ]
+
+    def prepare(self, workers: int = 1, progress: Progress | None = None) -> None:
+        """Render every recording that is not there yet, or not in its full size, then write the manifest."""
+        planned = plan(self.config)
+        stored = manifests.read_manifest(self._manifest_path)
+        known = {record.name: record for record in stored.recordings} if stored else {}
+        records = {one.name: self._intact_record(one, known.get(one.name)) for one in planned}
+        missing = [one for one in planned if records[one.name] is None]
+        if known and missing:
+            names = ", ".join(one.name for one in missing[:5]) + (" ..." if len(missing) > 5 else "")
+            _log.warning(
+                "%s: %d recordings are missing or damaged and are rendered again: %s",
+                self.root, len(missing), names,
+            )  # fmt: skip
+        if progress:
+            progress(len(planned) - len(missing), len(planned))
+        for done, record in enumerate(self._render(missing, workers), start=len(planned) - len(missing) + 1):
+            records[record.name] = record
+            if progress:
+                progress(done, len(planned))
+        if missing or stored is None or [*known] != [*records]:
+            manifests.write_manifest(self._manifest_path, self.config, list(records.values()))
+        self._manifest = None
+
+    @property
+    def _manifest_path(self) -> Path:
+        return self.root / "manifest.json"
+
+    def _read_manifest(self) -> Manifest:
+        if self._manifest is None:
+            self._manifest = manifests.read_manifest(self._manifest_path)
+        if self._manifest is None:
+            raise DatasetError(
+                f"{self._manifest_path}: missing or damaged, expected the manifest of a rendered data set. "
+                "Render it first: sai-bench render SPEC."
+            )
+        return self._manifest
+
+    def _intact_record(self, planned: PlannedRecording, known: Record | None) -> Record | None:
+        record = known or manifests.read_record(_record_path(self.root, planned))
+        return record if record and record.name == planned.name and record.intact(self.root) else None
+
+    def _render(self, missing: list[PlannedRecording], workers: int) -> Iterator[Record]:
+        if min(workers, len(missing)) <= 1:
+            return (render_recording(self.config, self.root, one) for one in missing)
+        from joblib import Parallel, delayed
+
+        parallel = Parallel(
+            n_jobs=min(workers, len(missing)), backend="loky", return_as="generator_unordered"
+        )
+        return parallel(delayed(render_recording)(self.config, self.root, one) for one in missing)
+
+
+def render_recording(config: SimulatedRoomsConfig, root: Path, planned: PlannedRecording) -> Record:
+    """Render one recording, write wav, labels and, last, its record, and return the record.
+
+    Raises:
+        sai_bench.errors.OutputError: the folder cannot be written.
+    """
+    from sai_bench_builtin.datasets.simulated_rooms.labels import label_scene
+    from sai_bench_builtin.datasets.simulated_rooms.rendering import render_scene
+
+    scene = sample_scene(config, planned)
+    array = array_for_channels(config.channels, "open")
+    rendered = render_scene(scene, array, config.events, config.sample_rate_hz)
+    audio = _wav_bytes(rendered.waveform, config.sample_rate_hz)
+    labels = msgspec.json.encode(AnnotationFile(label_scene(scene, rendered.active)))
+    record = Record(
+        name=planned.name,
+        split=planned.split,
+        audio=f"{_AUDIO_FOLDERS[config.channels]}/{planned.split}/{planned.name}.wav",
+        audio_bytes=len(audio),
+        audio_sha256=sha256(audio).hexdigest(),
+        labels=f"labels_dev/{planned.split}/{planned.name}_std.json",
+        labels_bytes=len(labels),
+        labels_sha256=sha256(labels).hexdigest(),
+        scale=rendered.scale,
+        scene=manifests.describe_scene(scene),
+    )
+    write_atomically(root / record.audio, audio)
+    write_atomically(root / record.labels, labels)
+    manifests.write_record(_record_path(root, planned), record)
+    return record
+
+
+def _record_path(root: Path, planned: PlannedRecording) -> Path:
+    return root / "scenes" / planned.split / f"{planned.name}.json"
+
+
+def _wav_bytes(waveform: np.ndarray, sample_rate_hz: int) -> bytes:
+    """Return a 16-bit wav file of a waveform [M, S] within +-1."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    samples = np.rint(32767 * waveform.T).astype(np.int16)
+    soundfile.write(buffer, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+    return buffer.getvalue()

@@ -1,0 +1,108 @@
+"""Drawing scenes: every scene from its own random stream, so that nothing depends on the order of work."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from sai_bench.sphere import CLASSES
+from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
+from sai_bench_builtin.datasets.simulated_rooms.placement import (
+    sample_array_position,
+    sample_path,
+    sample_room,
+    sample_subsources,
+)
+from sai_bench_builtin.datasets.simulated_rooms.scene import Event, Scene
+from sai_bench_builtin.datasets.simulated_rooms.schedule import Interval, sample_intervals
+
+_FOLDS = {"train": 3, "test": 4}
+_ROOM_STREAM, _SCENE_STREAM = 0, 1
+
+
+@dataclass(frozen=True)
+class PlannedRecording:
+    """A recording that the config asks for.
+
+    Attributes:
+        name: such as `fold3_room5_mix012`.
+        split: its split.
+        index: its number in the split.
+        room: number of its room within the split.
+        room_name: such as `room5`, unique over all splits.
+    """
+
+    name: str
+    split: str
+    index: int
+    room: int
+    room_name: str
+
+
+def plan(config: SimulatedRoomsConfig) -> list[PlannedRecording]:
+    """Return all recordings; rooms are numbered through, so that no two splits share one."""
+    planned, first_room, next_fold = [], 1, 5
+    for split, size in config.splits.items():
+        fold = _FOLDS.get(split)
+        if fold is None:
+            fold, next_fold = next_fold, next_fold + 1
+        for index in range(size.recordings):
+            room = index % size.rooms
+            room_name = f"room{first_room + room}"
+            name = f"fold{fold}_{room_name}_mix{index // size.rooms + 1:03d}"
+            planned.append(PlannedRecording(name, split, index, room, room_name))
+        first_room += size.rooms
+    return planned
+
+
+def sample_scene(config: SimulatedRoomsConfig, planned: PlannedRecording) -> Scene:
+    """Return the scene of one recording."""
+    room_rng = _stream(config.seed, planned.split, _ROOM_STREAM, planned.room)
+    room = sample_room(room_rng, config.rooms, planned.room_name)
+    rng = _stream(config.seed, planned.split, _SCENE_STREAM, planned.index)
+    array_m = sample_array_position(rng, room)
+    events: list[Event] = []
+    for interval in sample_intervals(rng, config.events, config.duration_s):
+        meanwhile = [event for event in events if interval.overlaps(_interval_of(event))]
+        events.append(_sample_event(rng, config, room, array_m, interval, meanwhile))
+    return Scene(
+        name=planned.name,
+        split=planned.split,
+        duration_s=config.duration_s,
+        room=room,
+        array_position_m=array_m,
+        array_yaw_deg=round(float(rng.uniform(-180, 180)), 2),
+        events=tuple(events),
+        snr_db=round(float(rng.uniform(*config.snr_range_db)), 2),
+        noise_seed=int(rng.integers(2**63)),
+    )
+
+
+def _sample_event(rng, config: SimulatedRoomsConfig, room, array_m, interval, meanwhile) -> Event:
+    """Return an event of a class that does not sound already."""
+    free = sorted(set(range(CLASSES)) - {event.category for event in meanwhile})
+    radius_deg, subsources = sample_subsources(rng, config.extent)
+    duration_s = interval.offset_s - interval.onset_s
+    others_m = [event.positions_m for event in meanwhile]
+    times_s, positions_m = sample_path(rng, room, array_m, subsources, config.events, duration_s, others_m)
+    return Event(
+        category=int(rng.choice(free)),
+        variation=int(rng.integers(2**63)),
+        onset_s=interval.onset_s,
+        duration_s=round(duration_s, 3),
+        radius_deg=radius_deg,
+        subsources=subsources,
+        times_s=times_s,
+        positions_m=positions_m,
+    )
+
+
+def _interval_of(event: Event) -> Interval:
+    return Interval(event.onset_s, event.onset_s + event.duration_s)
+
+
+def _stream(seed: int, split: str, kind: int, index: int) -> np.random.Generator:
+    split_number = int.from_bytes(hashlib.sha256(split.encode()).digest()[:8], "big")
+    return np.random.default_rng(np.random.SeedSequence([seed, split_number, kind, index]))

@@ -1,0 +1,135 @@
+"""Pooled log-mel statistics: what a recording sounds like around each label frame, as one row of numbers."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from sai_bench.audio import resample
+from sai_bench.sphere import FRAMES_PER_S, frame_count
+from sai_bench_builtin.configs.prior import LogMelLinearConfig
+
+STFT_FRAMES_PER_LABEL_FRAME = 5
+MODULATION_BANDS = 8
+MODULATION_EDGES_HZ = (2.0, 5.0, 10.0, 25.0)
+
+
+class LogMelStatistics:
+    """Turns a waveform into one feature row a label frame.
+
+    Over the long window around the frame: mean, standard deviation and maximum of each log-mel band and the
+    mean absolute change from one 20-ms step to the next; the log modulation power of eight wide bands at 2-5,
+    5-10 and 10-25 Hz. Over the short window: mean of each band. Windows end at the recording's ends.
+    """
+
+    def __init__(self, config: LogMelLinearConfig):
+        self.config = config
+        self._mel = None
+
+    @property
+    def size(self) -> int:
+        """Return the number of features D."""
+        return 5 * self.config.mel_bands + MODULATION_BANDS * (len(MODULATION_EDGES_HZ) - 1)
+
+    def __call__(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """Return the features of a recording.
+
+        Args:
+            waveform: [M, S] float32, full scale 1.
+            sample_rate_hz: its rate.
+
+        Returns:
+            [N, D] float32, N = frame_count(S, sample_rate_hz).
+        """
+        frames = frame_count(waveform.shape[-1], sample_rate_hz)
+        if not frames:
+            return np.empty((0, self.size), dtype=np.float32)
+        log_mel = self.log_mel(waveform, sample_rate_hz)
+        if self.config.level_free:
+            log_mel = log_mel - log_mel.mean()
+        long, short = (_half_width(seconds) for seconds in (self.config.window_s, self.config.short_window_s))
+        steps = log_mel.reshape(frames, STFT_FRAMES_PER_LABEL_FRAME, -1)
+        change = np.abs(np.diff(log_mel, axis=0, prepend=log_mel[:1])).reshape(steps.shape)
+        level = steps.mean(axis=1)
+        mean = _window_mean(level, long)
+        variance = _window_mean((steps**2).mean(axis=1), long) - mean**2
+        features = [
+            mean,
+            np.sqrt(np.maximum(variance, 0)),
+            maximum_filter1d(steps.max(axis=1), 2 * long + 1, axis=0, mode="nearest"),
+            _window_mean(change.mean(axis=1), long),
+            _modulation(log_mel, frames, long),
+            _window_mean(level, short),
+        ]
+        return np.concatenate(features, axis=1).astype(np.float32)
+
+    def log_mel(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """Return the log mel power [5 N, bands] (natural logarithm, float64) of the microphones together.
+
+        Row t is centred on t * 20 ms; the recording is zero-padded to whole label frames.
+        """
+        import torch
+
+        rate = self.config.sample_rate_hz
+        length = frame_count(waveform.shape[-1], sample_rate_hz) * (rate // FRAMES_PER_S)
+        chosen = np.ascontiguousarray(self._chosen_channels(waveform), dtype=np.float32)
+        samples = resample(chosen, sample_rate_hz, rate)[:, :length]
+        samples = np.pad(samples, ((0, 0), (0, length - samples.shape[1])))
+        with torch.inference_mode():
+            power = self._mel_transform()(torch.from_numpy(samples)).mean(dim=0)
+        # The last STFT frame is centred on the end: it belongs to the label frame after the last.
+        return np.log(power.numpy().T[:-1].astype(np.float64) + self.config.power_floor)
+
+    def _chosen_channels(self, waveform: np.ndarray) -> np.ndarray:
+        microphones = len(waveform)
+        used = min(microphones, self.config.max_channels)
+        chosen = waveform[np.arange(used) * microphones // used]
+        return chosen.mean(axis=0, keepdims=True) if self.config.channels == "mean" else chosen
+
+    def _mel_transform(self):
+        if self._mel is None:
+            import torchaudio
+
+            rate = self.config.sample_rate_hz
+            self._mel = torchaudio.transforms.MelSpectrogram(
+                sample_rate=rate,
+                n_fft=self.config.n_fft,
+                hop_length=rate // (FRAMES_PER_S * STFT_FRAMES_PER_LABEL_FRAME),
+                f_min=self.config.f_min_hz,
+                f_max=self.config.f_max_hz,
+                n_mels=self.config.mel_bands,
+                power=2.0,
+                pad_mode="constant",
+            )
+        return self._mel
+
+
+def _half_width(seconds: float) -> int:
+    """Return how many label frames a window reaches to either side of its own."""
+    return int(np.ceil((seconds * FRAMES_PER_S - 1) / 2 - 1e-9))
+
+
+def _window_mean(rows: np.ndarray, half_width: int) -> np.ndarray:
+    """Return the mean of rows i - half_width ... i + half_width that exist, for each i."""
+    count = len(rows)
+    total = np.concatenate([np.zeros_like(rows[:1]), np.cumsum(rows, axis=0)])
+    index = np.arange(count)
+    first, last = np.maximum(index - half_width, 0), np.minimum(index + half_width + 1, count)
+    return (total[last] - total[first]) / (last - first)[:, None]
+
+
+def _modulation(log_mel: np.ndarray, frames: int, half_width: int) -> np.ndarray:
+    """Return the log modulation power [N, 8 * 3] of wide bands in three ranges of modulation frequency.
+
+    The wide bands' envelopes (mean log power) are split by zero-phase differences of moving averages, whose
+    lengths are the reciprocals of the edges; the power of each difference is averaged over the window.
+    """
+    envelopes = np.stack([band.mean(axis=1) for band in np.array_split(log_mel, MODULATION_BANDS, axis=1)], 1)
+    step_rate_hz = FRAMES_PER_S * STFT_FRAMES_PER_LABEL_FRAME
+    smooth = [_window_mean(envelopes, round(step_rate_hz / edge / 2)) for edge in MODULATION_EDGES_HZ[:-1]]
+    smooth.append(envelopes)
+    power = [(fine - coarse) ** 2 for coarse, fine in itertools.pairwise(smooth)]
+    pooled = [p.reshape(frames, STFT_FRAMES_PER_LABEL_FRAME, -1).mean(axis=1) for p in power]
+    return np.log(_window_mean(np.concatenate(pooled, axis=1), half_width) + 1e-4)

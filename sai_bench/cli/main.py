@@ -1,0 +1,71 @@
+"""The `sai-bench` command: exit 0 done, 1 the work failed, 2 the input is wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from sai_bench import __version__
+from sai_bench.cli import check, detect, evaluate, list_components, predict, render, run, schema, show, train
+from sai_bench.errors import SaiBenchError
+
+app = typer.Typer(
+    name="sai-bench",
+    help="Declare, run, score and compare semantic acoustic imaging systems.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("list")(list_components.list_components)
+app.command("show")(show.show)
+app.command("check")(check.check)
+app.command("schema")(schema.schema)
+app.command("run")(run.run)
+app.command("render")(render.render)
+app.command("train")(train.train)
+app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.command("detect")(detect.detect)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sai-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Declare, run, score and compare semantic acoustic imaging systems."""
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit code."""
+    # One BLAS thread per process: the stages run in parallel themselves, and results must not depend on
+    # how many of them share the machine. Torch has its own threads and keeps them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        app()
+    except SaiBenchError as error:
+        _complain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("Stopped. Run the same command again to go on where it stopped.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has left (`sai-bench list | head`): nothing to complain about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _complain(error: SaiBenchError) -> None:
+    for line in str(error).splitlines():
+        print(f"error: {line}", file=sys.stderr)

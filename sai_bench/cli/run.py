@@ -1,0 +1,28 @@
+"""`sai-bench run`."""
+
+from __future__ import annotations
+
+from sai_bench.cli.options import (
+    OutOption,
+    PluginOption,
+    SetOption,
+    SpecArgument,
+    WorkersOption,
+    load_spec_or_exit,
+)
+
+
+def run(
+    spec: SpecArgument,
+    set_: SetOption = None,
+    plugin: PluginOption = None,
+    out: OutOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Do everything a spec asks for: data, fit, predictions, scores, record and pictures."""
+    from sai_bench.cli.results import print_results
+    from sai_bench.progress import ConsoleReporter
+    from sai_bench.running import run_spec
+
+    loaded = load_spec_or_exit(spec, set_, plugin)
+    print_results(*run_spec(loaded, out, ConsoleReporter(), workers, pictures=True))

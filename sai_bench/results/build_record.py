@@ -1,0 +1,123 @@
+"""From what a run left behind to its run record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import soundfile
+
+from sai_bench.predictions import read_annotations
+from sai_bench.results.environment import describe_environment
+from sai_bench.results.record import (
+    ComponentRecord,
+    DataRecord,
+    FitRecord,
+    RunRecord,
+    StageTiming,
+    VariantResult,
+)
+from sai_bench.stages.keys import component_code
+
+if TYPE_CHECKING:
+    from sai_bench.interfaces import Dataset
+    from sai_bench.running import SystemRun
+    from sai_bench.spec import ComponentSpec, Spec
+
+
+def build_record(spec: Spec, dataset: Dataset, runs: Sequence[SystemRun], started: datetime) -> RunRecord:
+    """Return the record of a run of `spec`; `runs` holds its own system first, then the variants."""
+    own = runs[0]
+    components = _components(spec)
+    resolved = spec.resolved()
+    variants = {}
+    for run in runs:
+        used = _components(run.spec)
+        variants[run.name] = VariantResult(
+            metrics=run.scored.metrics,
+            stages=_stages(run),
+            files=_files(run),
+            changes=resolved["variants"].get(run.name, {}),
+            components={k: c for k, c in used.items() if components.get(k) != c},
+            fits=_fits(run),
+        )
+    return RunRecord(
+        name=spec.name,
+        spec=resolved,
+        spec_sha256=spec.sha256,
+        seed=spec.seed,
+        components=components,
+        plugin_files={Path(path).name: sha256 for path, sha256 in spec.plugins.files.items()},
+        data=DataRecord(
+            root=dataset.root.name,
+            manifest_sha256=dataset.manifest_sha256,
+            split=spec.evaluation.split,
+            recordings=len(own.recordings),
+            audio_s=_audio_s(own),
+        ),
+        variants=variants,
+        headlines={
+            m.name: m.registration.load_class().headline for run in runs for m in run.spec.evaluation.metrics
+        },
+        environment=describe_environment(),
+        started=started,
+        finished=datetime.now(UTC),
+    )
+
+
+def _audio_s(run: SystemRun) -> float:
+    return sum(soundfile.info(r.audio_path).duration for r in run.recordings)
+
+
+def _components(spec: Spec) -> dict[str, ComponentRecord]:
+    components = {c.kind: c for c in spec.system.components()}
+    components["dataset"] = spec.data
+    components |= {f"metrics.{m.name}": m for m in spec.evaluation.metrics}
+    return {place: _component(c) for place, c in components.items()}
+
+
+def _component(component: ComponentSpec) -> ComponentRecord:
+    origin = component.registration.origin
+    label = Path(origin.label).name if origin.sha256 else origin.label
+    return ComponentRecord(
+        name=component.name, origin=label, code_sha256=component_code(component.registration)
+    )
+
+
+def _stages(run: SystemRun) -> dict[str, StageTiming]:
+    audio_s = _audio_s(run)
+    return {
+        files.stage: StageTiming.measured(
+            recordings=len(files.paths), reused=files.reused, seconds=files.seconds, audio_s=audio_s
+        )
+        for files in (*run.predicted.stages, *run.scored.stages)
+    }
+
+
+def _files(run: SystemRun) -> dict[str, int | float]:
+    paths = run.predicted.predictions.paths.values()
+    sizes = [path.stat().st_size for path in paths]
+    dense = run.predicted.dense_bytes.values()
+    return {
+        "detections": sum(len(read_annotations(path)) for path in paths),
+        "prediction_bytes_total": sum(sizes),
+        "prediction_bytes_max": max(sizes),
+        "prediction_bytes_mean": sum(sizes) / len(sizes),
+        "dense_bytes_total": sum(dense),
+        "dense_bytes_max": max(dense),
+    }
+
+
+def _fits(run: SystemRun) -> dict[str, FitRecord]:
+    if run.fitted is None:
+        return {}
+    return {
+        "prior": FitRecord(
+            weights_sha256=run.fitted.sha256,
+            recordings=run.fitted.recordings,
+            seconds=run.fitted.seconds,
+            reused=run.fitted.reused,
+        )
+    }

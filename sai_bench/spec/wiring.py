@@ -1,0 +1,103 @@
+"""Whether the parts of a system fit together, asked of their configs before anything is built.
+
+front_end.config.output() -> FeatureSpec -> backbone.config.output(features) -> SphereSpec ->
+decoder.config.output(sphere) -> CandidateSpec. Prior, fusion and compressor fit everything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from sai_bench.errors import WiringError
+from sai_bench.interfaces import CandidateSpec, FeatureSpec, SphereSpec
+from sai_bench.spec.models import ComponentSpec, ExportSettings, InferenceSettings
+from sai_bench.spec.problems import Problem
+from sai_bench.spec.yaml_source import Node
+
+_CHAIN = (("front_end", FeatureSpec), ("backbone", SphereSpec), ("decoder", CandidateSpec))
+
+
+def check_chain(
+    parts: Mapping[str, ComponentSpec | None], system: Node
+) -> tuple[CandidateSpec | None, list[Problem]]:
+    """Follow the signal from front end to candidates.
+
+    Args:
+        parts: the components by kind; None where one is missing or wrong.
+        system: the spec's `system` section.
+
+    Returns:
+        (what the decoder promises, problems). The first component that does not fit ends the walk.
+    """
+    given = ()
+    for kind, promised in _CHAIN:
+        component = parts[kind]
+        if component is None:
+            return None, []
+        try:
+            output = component.config.output(*given)
+            message = None if isinstance(output, promised) else _broken_promise(component, output, promised)
+        except WiringError as error:
+            message = str(error)
+        except Exception as error:  # a plugin's output() may raise anything
+            message = (
+                f"{kind} '{component.name}' cannot say what it produces ({type(error).__name__}: {error})."
+            )
+        if message is not None:
+            return None, [Problem(system.child(kind).mark, f"system.{kind}", message)]
+        given = (output,)
+    return output, []
+
+
+def _broken_promise(component: ComponentSpec, output: object, promised: type) -> str:
+    config = type(component.config).__name__
+    return f"{config}.output() returned a {type(output).__name__}, expected a {promised.__name__}."
+
+
+def check_settings(
+    inference: InferenceSettings | None,
+    export: ExportSettings | None,
+    candidates: CandidateSpec | None,
+    tree: Node,
+) -> list[Problem]:
+    """Return the contradictions between what is kept of the detector's output and what is exported.
+
+    Args:
+        inference: None if it is wrong.
+        export: None if it is wrong.
+        candidates: what the decoder promises, None if unknown.
+        tree: the whole spec.
+    """
+    if inference is None or export is None:
+        return []
+    found = []
+    if export.mask_energy < inference.stored_energy:
+        message = (
+            f"{export.mask_energy:g} has no effect: it lies below inference.stored_energy = "
+            f"{inference.stored_energy:g}, and weaker points are not stored. Lower stored_energy or raise this."
+        )
+        found.append(("mask_energy", "stored_energy", message))
+    if export.score_threshold < inference.score_floor:
+        message = (
+            f"{export.score_threshold:g} has no effect: it lies below inference.score_floor = "
+            f"{inference.score_floor:g}, and weaker candidates are not kept. Lower score_floor or raise this."
+        )
+        found.append(("score_threshold", "score_floor", message))
+    per_mask = math.ceil(candidates.candidates / max(1, candidates.masks)) if candidates else 0
+    if candidates and export.detections_per_frame > inference.masks_per_frame * per_mask:
+        message = (
+            f"{export.detections_per_frame} detections a frame cannot come from inference.masks_per_frame = "
+            f"{inference.masks_per_frame} masks with {per_mask} candidates each. Raise masks_per_frame."
+        )
+        found.append(("detections_per_frame", "masks_per_frame", message))
+    return [_contradiction(tree, *contradiction) for contradiction in found]
+
+
+def _contradiction(tree: Node, exported: str, kept: str, message: str) -> Problem:
+    """Place a contradiction at the key of `export`, else at that of `inference` (one of them is written)."""
+    path, node = f"export.{exported}", None
+    for section, key in (("export", exported), ("inference", kept)):
+        holder = tree.child(section)
+        node = node or (holder.child(key) if holder else None)
+    return Problem((node or tree).mark, path, message)

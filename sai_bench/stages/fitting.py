@@ -1,0 +1,104 @@
+"""Fitting the prior to the train split, once for each combination of config, code, data and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sai_bench.audio import read_recording
+from sai_bench.errors import DatasetError
+from sai_bench.files import encode_arrays, read_arrays, write_atomically
+from sai_bench.interfaces import Example, Progress
+from sai_bench.predictions import activity, read_annotations
+from sai_bench.sphere import frame_count
+from sai_bench.stages.keys import component_identity, key_of, library_versions
+
+if TYPE_CHECKING:
+    from sai_bench.interfaces import Dataset, Recording
+    from sai_bench.spec import Spec
+    from sai_bench.stages.stage import Context
+
+TRAIN_SPLIT = "train"
+
+
+@dataclass(frozen=True)
+class FittedPrior:
+    """Weights of a fitted prior.
+
+    Attributes:
+        weights: named arrays.
+        sha256: hash of the stored file.
+        recordings: how many recordings it was fitted to.
+        seconds: how long that took when it was done.
+        reused: whether an earlier run left the weights.
+    """
+
+    weights: Mapping[str, np.ndarray]
+    sha256: str
+    recordings: int
+    seconds: float
+    reused: bool
+
+
+def needs_fit(spec: Spec) -> bool:
+    """Return whether the spec's prior must be fitted (imports the prior's module)."""
+    return spec.require_system().prior.registration.load_class().needs_fit
+
+
+def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | None:
+    """Fit the spec's prior to the train split, or take the stored weights; None if it needs no fit.
+
+    Raises:
+        DatasetError: the data set has no labelled train recordings.
+    """
+    if not needs_fit(spec):
+        return None
+    component = spec.require_system().prior
+    recordings = dataset.recordings(TRAIN_SPLIT)
+    if not recordings or any(r.labels_path is None for r in recordings):
+        raise DatasetError(
+            f"{dataset.root}: prior '{component.name}' must be fitted, but split '{TRAIN_SPLIT}' has no "
+            "labelled recordings. Give the data set some, or take a prior that needs no fit, such as uniform."
+        )
+    key = key_of(
+        {
+            "stage": "fit",
+            "prior": component_identity(component),
+            "seed": spec.seed,
+            "recordings": [r.content_sha256 for r in recordings],
+            "libraries": library_versions(),
+        }
+    )
+    path = context.cache / "fit" / f"{component.name}-{key[:16]}.npz"
+    reused = path.exists()
+    if reused:
+        context.reporter.line(f"{'fit':<9} prior {component.name} reused")
+    else:
+        begun = time.perf_counter()
+        with context.reporter.task(f"{'fit':<9}") as progress:
+            weights = component.build().fit(_examples(recordings, progress), spec.seed)
+        stored = {**weights, "fit_seconds": np.float64(time.perf_counter() - begun)}
+        write_atomically(path, encode_arrays(stored))
+        context.reporter.line(f"{'fit':<9} prior {component.name} on {len(recordings)} recordings")
+    weights = read_arrays(path)
+    seconds = float(weights.pop("fit_seconds"))
+    return FittedPrior(weights, _content_sha256(weights), len(recordings), seconds, reused)
+
+
+def _content_sha256(weights: Mapping[str, np.ndarray]) -> str:
+    """Return a hash of the arrays alone (the file also holds how long the fit took)."""
+    return hashlib.sha256(encode_arrays(weights)).hexdigest()
+
+
+def _examples(recordings: Sequence[Recording], progress: Progress) -> Iterator[Example]:
+    for done, recording in enumerate(recordings):
+        progress(done, len(recordings))
+        waveform, rate = read_recording(recording.audio_path)
+        frames = frame_count(waveform.shape[1], rate)
+        yield Example(waveform, rate, activity(read_annotations(recording.labels_path), frames))
+    progress(len(recordings), len(recordings))

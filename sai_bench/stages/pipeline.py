@@ -1,0 +1,123 @@
+"""The stages of one system over the recordings of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sai_bench.code_fingerprint import code_fingerprint
+from sai_bench.files import read_arrays
+from sai_bench.stages import works
+from sai_bench.stages.keys import component_identity
+from sai_bench.stages.portable import PortableComponent
+from sai_bench.stages.stage import Context, StageFiles, run_stage
+
+if TYPE_CHECKING:
+    from sai_bench.interfaces import Recording
+    from sai_bench.spec import Spec
+    from sai_bench.stages.fitting import FittedPrior
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What prediction leaves behind.
+
+    Attributes:
+        stages: detect, prior, fuse, compress.
+        predictions: the files of the last stage: DCASE JSON.
+        dense_bytes: recording name -> size of its JSON without compression.
+    """
+
+    stages: tuple[StageFiles, ...]
+    predictions: StageFiles
+    dense_bytes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring leaves behind: the stage of each metric and its numbers."""
+
+    stages: tuple[StageFiles, ...]
+    metrics: dict[str, dict]
+
+
+def predict(
+    spec: Spec, recordings: Sequence[Recording], fitted: FittedPrior | None, context: Context
+) -> Predicted:
+    """Run detect, prior, fuse and compress; what is stored already is reused."""
+    system = spec.require_system()
+    plugin_files = tuple(spec.plugins.files)
+    detect = run_stage(
+        "detect",
+        recordings,
+        works.Detect(spec),
+        {
+            "components": [
+                component_identity(c) for c in (system.front_end, system.backbone, system.decoder)
+            ],
+            "microphones": system.microphones,
+            "inference": spec.inference.model_dump(mode="json"),
+            "code": code_fingerprint("sai_bench.detector"),
+        },
+        context,
+    )
+    prior = run_stage(
+        "prior",
+        recordings,
+        works.Predict(system.prior, fitted.weights if fitted else None),
+        {
+            "component": component_identity(system.prior),
+            "weights": fitted.sha256 if fitted else None,
+            "code": code_fingerprint("sai_bench.audio"),
+        },
+        context,
+    )
+    export_code = code_fingerprint("sai_bench.export")
+    fuse = run_stage(
+        "fuse",
+        recordings,
+        works.Fuse(system.fusion, spec.export, detect.paths, prior.paths),
+        {
+            "detect": detect.key,
+            "prior": prior.key,
+            "component": component_identity(system.fusion),
+            "export": spec.export.model_dump(mode="json"),
+            "code": export_code,
+        },
+        context,
+    )
+    compress = run_stage(
+        "compress",
+        recordings,
+        works.Compress(
+            PortableComponent.of(system.compressor, plugin_files), spec.export, detect.paths, fuse.paths
+        ),
+        {"fuse": fuse.key, "component": component_identity(system.compressor), "code": export_code},
+        context,
+        suffix=".json",
+        parallel=True,
+    )
+    sizes = {name: int(read_arrays(path)["dense_bytes"]) for name, path in fuse.paths.items()}
+    return Predicted((detect, prior, fuse, compress), compress, sizes)
+
+
+def score(
+    spec: Spec, recordings: Sequence[Recording], predictions: StageFiles, context: Context
+) -> Scored:
+    """Score predictions with every metric of the spec."""
+    plugin_files = tuple(spec.plugins.files)
+    stages, metrics = [], {}
+    for component in spec.evaluation.metrics:
+        stage = run_stage(
+            f"score.{component.name}",
+            recordings,
+            works.Score(PortableComponent.of(component, plugin_files), predictions.paths),
+            {"compress": predictions.key, "component": component_identity(component)},
+            context,
+            parallel=True,
+        )
+        stages.append(stage)
+        parts = [read_arrays(stage.paths[r.name]) for r in recordings]
+        metrics[component.name] = component.build().combine(parts)
+    return Scored(tuple(stages), metrics)

@@ -1,0 +1,122 @@
+"""What each stage does with one recording. Compression and scoring may run in worker processes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sai_bench.audio import read_recording
+from sai_bench.export import (
+    Selection,
+    check_activity,
+    dense_size_bytes,
+    detections_of,
+    fuse_and_select,
+)
+from sai_bench.files import encode_arrays, read_arrays
+from sai_bench.predictions import encode_detections, read_annotations
+from sai_bench.regions import Regions
+from sai_bench.sphere import frame_count
+
+if TYPE_CHECKING:
+    from sai_bench.interfaces import Recording
+    from sai_bench.spec import ComponentSpec, ExportSettings, Spec
+    from sai_bench.stages.portable import PortableComponent
+
+
+@dataclass
+class Detect:
+    """Front end, backbone and decoder; built when the first recording needs them."""
+
+    spec: Spec
+
+    @functools.cached_property
+    def _detector(self):
+        from sai_bench.detector import Detector
+
+        return Detector(self.spec.require_system(), self.spec.inference)
+
+    def __call__(self, recording: Recording) -> bytes:
+        """Return the recording's regions."""
+        waveform, rate = read_recording(recording.audio_path)
+        return encode_arrays(self._detector(waveform, rate, recording.array).arrays())
+
+
+@dataclass
+class Predict:
+    """The prior; built (and given its weights) when the first recording needs it."""
+
+    component: ComponentSpec
+    weights: Mapping[str, np.ndarray] | None
+
+    @functools.cached_property
+    def _prior(self):
+        prior = self.component.build()
+        if self.weights is not None:
+            prior.load_weights(self.weights)
+        return prior
+
+    def __call__(self, recording: Recording) -> bytes:
+        """Return the recording's class activity."""
+        waveform, rate = read_recording(recording.audio_path)
+        p = np.asarray(self._prior(waveform, rate))
+        check_activity(p, frame_count(waveform.shape[1], rate))
+        return encode_arrays({"p": p})
+
+
+@dataclass
+class Fuse:
+    """Fusion, threshold, limit per frame; also how large the result would be without compression."""
+
+    component: ComponentSpec
+    settings: ExportSettings
+    regions: Mapping[str, Path]
+    activity: Mapping[str, Path]
+
+    @functools.cached_property
+    def _fusion(self):
+        return self.component.build()
+
+    def __call__(self, recording: Recording) -> bytes:
+        """Return which candidates are exported, with their scores."""
+        regions = Regions.from_arrays(read_arrays(self.regions[recording.name]))
+        p = read_arrays(self.activity[recording.name])["p"]
+        selection = fuse_and_select(regions, p, self._fusion, self.settings, recording.name)
+        dense_bytes = np.int64(dense_size_bytes(regions, selection, self.settings))
+        return encode_arrays({**selection.arrays(), "dense_bytes": dense_bytes})
+
+
+@dataclass
+class Compress:
+    """Point sets, compressed and written as DCASE JSON."""
+
+    compressor: PortableComponent
+    settings: ExportSettings
+    regions: Mapping[str, Path]
+    selections: Mapping[str, Path]
+
+    def __call__(self, recording: Recording) -> bytes:
+        """Return the recording's prediction file."""
+        regions = Regions.from_arrays(read_arrays(self.regions[recording.name]))
+        selection = Selection.from_arrays(read_arrays(self.selections[recording.name]))
+        detections = detections_of(regions, selection, self.compressor.build(), self.settings)
+        return encode_detections(detections)
+
+
+@dataclass
+class Score:
+    """One metric's part for one recording."""
+
+    metric: PortableComponent
+    predictions: Mapping[str, Path]
+
+    def __call__(self, recording: Recording) -> bytes:
+        """Return what the metric needs to know about the recording."""
+        predictions = read_annotations(self.predictions[recording.name])
+        labels = read_annotations(recording.labels_path)
+        return encode_arrays(self.metric.build().score_recording(predictions, labels))

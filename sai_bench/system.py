@@ -1,0 +1,56 @@
+"""An assembled system: waveform -> detections, in one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sai_bench.detector import Detector
+from sai_bench.export import detections_of, fuse_and_select
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from sai_bench.predictions import Detection
+    from sai_bench.spec import Spec
+    from sai_bench.sphere import ArrayGeometry
+
+
+class System:
+    """Front end, backbone, decoder, prior, fusion rule and compressor, built from a spec.
+
+    The staged pipeline (`sai_bench.stages`) calls the same parts one by one and keeps what each returns.
+    """
+
+    def __init__(self, spec: Spec, prior_weights: Mapping[str, np.ndarray] | None = None):
+        """Build every component of `spec.system`.
+
+        Args:
+            spec: a validated spec that declares a system.
+            prior_weights: what the prior's `fit` returned, for a prior that needs it.
+        """
+        system = spec.require_system()
+        self._export = spec.export
+        self.detector = Detector(system, spec.inference)
+        self.prior = system.prior.build()
+        self.fusion = system.fusion.build()
+        self.compressor = system.compressor.build()
+        if prior_weights is not None:
+            self.prior.load_weights(prior_weights)
+
+    def __call__(
+        self, waveform: np.ndarray, sample_rate_hz: int, array: ArrayGeometry, name: str = ""
+    ) -> list[Detection]:
+        """Return the detections of one recording, by frame, strongest first.
+
+        Args:
+            waveform: [M, S] float32, full scale 1.
+            sample_rate_hz: its rate.
+            array: the capsules of the M channels.
+            name: the recording's name; decides the order of detections with equal scores.
+        """
+        regions = self.detector(waveform, sample_rate_hz, array)
+        p = self.prior(waveform, sample_rate_hz)
+        selection = fuse_and_select(regions, p, self.fusion, self._export, name)
+        return detections_of(regions, selection, self.compressor, self._export)
