@@ -17,7 +17,13 @@ class ComponentConfig(BaseModel):
     through `pydantic.Field`; the field's description appears in `sai-bench show` and in the JSON Schema.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,  # a default of 1 for a float becomes 1.0, as when it is written in a spec
+    )
 
 
 class FrontEndConfig(ComponentConfig):

@@ -64,6 +64,12 @@ class CacheError(SaiBenchError):
     """A stored stage result is damaged."""
 
 
+class StageError(SaiBenchError):
+    """A component raised while a stage worked on a recording; its own exception is the cause."""
+
+    exit_code = 1
+
+
 class ContractError(SaiBenchError):
     """A component broke the contract of its kind, such as a fusion rule that returns NaN."""
 

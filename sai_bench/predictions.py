@@ -75,9 +75,9 @@ _encoder = msgspec.json.Encoder()
 def read_annotations(path: Path) -> list[Annotation]:
     """Read a label or prediction file, with the liberties that the official evaluators take.
 
-    Class and frame index are cut to integers (3.9 and "3" are 3), numbers may be text, NaN or infinite (x and y must
-    be finite), extra values of a point are ignored, a missing segmentation is empty. Annotations whose class is
-    missing or not 0 ... 12 are left out. Where an evaluator would crash, this raises.
+    Class and frame index are cut to integers (3.9 and "3" are 3), numbers may be text, NaN or infinite (x and
+    y must be finite), extra values of a point are ignored, a missing segmentation is empty. Annotations whose
+    class is missing or not 0 ... 12 are left out. Where an evaluator would crash, this raises.
 
     Raises:
         AnnotationError: missing, truncated or not DCASE JSON; the message names file and position.
@@ -133,7 +133,7 @@ class _Malformed(Exception):
 
 
 def _annotation(entry: object) -> Annotation | None:
-    """Return one annotation of a file, None if it has no known class (its other fields are then not looked at)."""
+    """Return one annotation of a file; None if it has no known class, whatever its other fields are."""
     if not isinstance(entry, dict):
         raise _Malformed(f"is {_shown(entry)}. Expected an object.")
     category_id = _integer(entry.get("category_id", -1), "category_id")
@@ -154,7 +154,9 @@ def _annotation(entry: object) -> Annotation | None:
 
 def _segmentation(value: object) -> list[list[tuple[float, float, float]]]:
     if not isinstance(value, list) or not all(isinstance(sub_list, list) for sub_list in value):
-        raise _Malformed("segmentation is not nested. Expected lists of points: [[[x, y, energy], ...], ...].")
+        raise _Malformed(
+            "segmentation is not nested. Expected lists of points: [[[x, y, energy], ...], ...]."
+        )
     return [[_point(point) for point in sub_list] for sub_list in value]
 
 

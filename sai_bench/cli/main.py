@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
 
 from sai_bench import __version__
 from sai_bench.cli import check, detect, evaluate, list_components, predict, render, run, schema, show, train
-from sai_bench.errors import SaiBenchError
+from sai_bench.errors import SaiBenchError, StageError
 
 app = typer.Typer(
     name="sai-bench",
@@ -67,5 +68,8 @@ def main() -> None:
 
 
 def _complain(error: SaiBenchError) -> None:
+    if isinstance(error, StageError) and error.__cause__ is not None:
+        # A component's own exception: its author needs to see where it came from.
+        traceback.print_exception(error.__cause__, file=sys.stderr)
     for line in str(error).splitlines():
         print(f"error: {line}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,5 +16,6 @@ def print_results(record: RunRecord, out: Path) -> None:
 
     from sai_bench.results.summary import print_summary
 
-    print_summary(record, Console())
+    # A file or pipe has no width of its own: let tables be as wide as they are.
+    print_summary(record, Console(width=None if sys.stdout.isatty() else 160))
     print(out)

@@ -4,13 +4,13 @@ Each point [x, y, energy] becomes a Gaussian of chord length on the unit sphere,
 
     energy * exp(-(2 sin(d/2))^2 / (2 sigma^2)),    d the great-circle angle to the point,
 
-drawn in float32 and only inside a rectangular window of rows and columns. The window has artefacts that change
-scores, so they are reproduced here on purpose:
+drawn in float32 and only inside a rectangular window of rows and columns. The window has artefacts that
+change scores, so they are reproduced here on purpose:
 
 - its half width in azimuth is 4 sigma / cos(elevation), too little close to a pole;
 - a full ring of columns is drawn with one to three columns opposite to the point painted twice;
 - a window that leaves the image on both sides loses its middle, the point included;
-- a window wholly outside the image is painted over the full ring, and once more where it would have wrapped to.
+- a window wholly outside the image is painted over the full ring, and once more where it would have wrapped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numba
 import numpy as np
 
 from sai_bench.errors import AnnotationError
@@ -55,7 +56,10 @@ class AprilRenderer:
         """Prepare for kernels of `sigma_deg` degrees."""
         self._cut_deg = WINDOW_SIGMAS * sigma_deg
         self._sigma = math.radians(sigma_deg)
-        self._kernels: dict[int, np.ndarray] = {}
+        # The kernel of each image row, computed when first needed: [180, window rows, columns -360 ... 359].
+        window_rows = min(ROWS, 2 * math.ceil(self._cut_deg) + 3)
+        self._kernels = np.empty((ROWS, window_rows, 2 * COLUMNS), np.float32)
+        self._has_kernel = np.zeros(ROWS, bool)
 
     def render(self, points: np.ndarray) -> np.ndarray:
         """Return the energy map [180, 360] float32 of points [n, 3] float64 (x, y, energy).
@@ -74,7 +78,8 @@ class AprilRenderer:
         on_pixels = _on_pixels(points)
         # Infinite energies are legal: they make a region whose correlation is undefined.
         with np.errstate(invalid="ignore", over="ignore"):
-            self._add_on_pixels(energy_map, points[on_pixels])
+            if on_pixels.any():
+                self._add_on_pixels(energy_map, points[on_pixels])
             between = points[~on_pixels]
             for start in range(0, len(between), _CHUNK_POINTS):
                 self._add_between_pixels(energy_map, between[start : start + _CHUNK_POINTS])
@@ -112,27 +117,23 @@ class AprilRenderer:
         )
 
     def _add_on_pixels(self, energy_map: np.ndarray, points: np.ndarray) -> None:
-        """Add points on whole pixels of the image: a kernel of the point's row, shifted in azimuth."""
-        x, y = points[:, :2].astype(int).T.tolist()
-        window = zip(*(part.tolist() for part in self._windows(points)), strict=True)
-        for column, row, energy, (first, last, left, right) in zip(
-            x, y, points[:, 2].tolist(), window, strict=True
-        ):
-            kernel = self._kernel(row, first, last)
-            for start, stop in _column_ranges(left, right):
-                shifted = kernel[:, start - column + COLUMNS : stop - column + COLUMNS]
-                energy_map[first:last, start:stop] += shifted * energy
+        """Add points on whole pixels of the image: the kernel of the point's row, shifted in azimuth."""
+        x, y = points[:, :2].astype(int).T
+        windows = self._windows(points)
+        for row in np.unique(y[~self._has_kernel[y]]):
+            self._kernels[row] = self._kernel(row)
+            self._has_kernel[row] = True
+        _add_shifted_kernels(energy_map, self._kernels, x, y, points[:, 2].astype(np.float32), *windows)
 
-    def _kernel(self, row: int, first: int, last: int) -> np.ndarray:
-        """Return the blob of a unit point at (0, row): image rows [first, last), columns -360 ... 359."""
-        if row not in self._kernels:
-            elevation = np.radians(elevation_deg(np.arange(first, last)))
-            own_elevation = math.radians(elevation_deg(row))
-            across = np.sin(np.radians(np.arange(-COLUMNS, COLUMNS)) / 2) ** 2
-            haversine = np.sin((elevation - own_elevation) / 2) ** 2
-            haversine = haversine[:, None] + np.outer(math.cos(own_elevation) * np.cos(elevation), across)
-            self._kernels[row] = np.exp(-2 * haversine / self._sigma**2).astype(np.float32)
-        return self._kernels[row]
+    def _kernel(self, row: int) -> np.ndarray:
+        """Return the blob of a unit point at (0, row): rows of its window, columns -360 ... 359."""
+        first = self._windows(np.array([[0.0, row, 1.0]])).first_row[0]
+        elevation = np.radians(elevation_deg(first + np.arange(self._kernels.shape[1])))
+        own_elevation = np.radians(elevation_deg(row))
+        across = np.sin(np.radians(np.arange(-COLUMNS, COLUMNS)) / 2) ** 2
+        haversine = np.sin((elevation - own_elevation) / 2) ** 2
+        haversine = haversine[:, None] + np.outer(np.cos(own_elevation) * np.cos(elevation), across)
+        return np.exp(-2 * haversine / self._sigma**2)
 
     def _add_between_pixels(self, energy_map: np.ndarray, points: np.ndarray) -> None:
         """Add points anywhere, in the evaluator's float32 order of operations."""
@@ -166,8 +167,24 @@ def _on_pixels(points: np.ndarray) -> np.ndarray:
     return whole & (x >= 0) & (x < COLUMNS) & (y >= 0) & (y < ROWS)
 
 
-def _column_ranges(left: int, right: int) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of image columns that a window is painted in, one after the other."""
+@numba.njit(cache=True)
+def _column_ranges(left, right):
+    """Return the two ranges of image columns that a window is painted in; the second may be empty."""
     if left >= 0 and right <= COLUMNS:
-        return ((left, right),)
-    return ((0, right % COLUMNS or COLUMNS), (left % COLUMNS, COLUMNS))
+        return (left, right), (0, 0)
+    stop = right % COLUMNS
+    return (0, stop if stop else COLUMNS), (left % COLUMNS, COLUMNS)
+
+
+@numba.njit(cache=True)
+def _add_shifted_kernels(energy_map, kernels, x, y, energy, first_row, last_row, left, right):
+    """Add energy[i] times the kernel of row y[i], moved to column x[i], inside window i, for each point i."""
+    for i in range(len(x)):
+        for start, stop in _column_ranges(left[i], right[i]):
+            shift = COLUMNS - x[i]
+            for row in range(first_row[i], last_row[i]):
+                # Views, so that the inner loop has no negative indices to check and becomes vector code.
+                target = energy_map[row, start:stop]
+                source = kernels[y[i], row - first_row[i], start + shift : stop + shift]
+                for column in range(len(target)):
+                    target[column] += source[column] * energy[i]

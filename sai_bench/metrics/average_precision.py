@@ -1,7 +1,8 @@
 """Average precision in the COCO manner: greedy matching per image, precision at 101 recall points per class.
 
-Source: Lin et al., "Microsoft COCO: Common Objects in Context" (2014), and its reference evaluation code, whose
-tie rules are kept: detections in descending score, ties in file order; of equally good labels the last one wins.
+Source: Lin et al., "Microsoft COCO: Common Objects in Context" (2014), and its reference evaluation code,
+whose tie rules are kept: detections in descending score, ties in file order; of equally good labels the last
+one wins.
 """
 
 from __future__ import annotations
@@ -46,14 +47,13 @@ def match_detections(iou: np.ndarray, thresholds: np.ndarray = IOU_THRESHOLDS) -
     """
     detections, labels = iou.shape
     matched = np.zeros((detections, len(thresholds)), dtype=bool)
-    for t, threshold in enumerate(np.minimum(thresholds, 1 - 1e-10).tolist()):
-        free = np.ones(labels, dtype=bool)
-        for d in range(detections):
-            candidates = np.where(free & (iou[d] >= threshold), iou[d], -1.0)
-            best = labels - 1 - int(candidates[::-1].argmax()) if labels else -1
-            if best >= 0 and candidates[best] >= 0:
-                free[best] = False
-                matched[d, t] = True
+    needed = np.minimum(thresholds, 1 - 1e-10)[:, None]
+    free = np.ones((len(thresholds), labels), dtype=bool)
+    for d in np.flatnonzero((iou >= needed.min()).any(axis=1)):
+        candidates = np.where(free & (iou[d] >= needed), iou[d], -1.0)  # [T, G]
+        best = labels - 1 - candidates[:, ::-1].argmax(axis=1)
+        matched[d] = candidates.max(axis=1) >= 0
+        free[matched[d], best[matched[d]]] = False
     return matched
 
 

@@ -32,8 +32,8 @@ def pair_by_direction(
 ) -> list[tuple[int, int]]:
     """Pair the labels and predictions of one frame one to one.
 
-    As many pairs of one class within 20 degrees as possible, and of those choices the one with the smallest sum
-    of angles. Ties fall as in the evaluator: float32 angles, SciPy's assignment.
+    As many pairs of one class within 20 degrees as possible, and of those choices the one with the smallest
+    sum of angles. Ties fall as in the evaluator: float32 angles, SciPy's assignment.
 
     Args:
         label_points: [G, 2] rows of (x, y).
@@ -57,8 +57,6 @@ def _angles_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     azimuth_a, azimuth_b = (np.radians(p[:, 0] / COLUMNS * 360 - 180).astype(np.float32) for p in (a, b))
     elevation_a, elevation_b = (np.radians(elevation_deg(p[:, 1])).astype(np.float32) for p in (a, b))
     haversine = np.sin((elevation_a[:, None] - elevation_b) / 2) ** 2 + (
-        np.cos(elevation_a)[:, None]
-        * np.cos(elevation_b)
-        * np.sin((azimuth_a[:, None] - azimuth_b) / 2) ** 2
+        np.cos(elevation_a)[:, None] * np.cos(elevation_b) * np.sin((azimuth_a[:, None] - azimuth_b) / 2) ** 2
     )
     return np.degrees(2 * np.arcsin(np.sqrt(np.clip(haversine, 0, 1))))

@@ -30,7 +30,7 @@ from sai_bench.results.sphere_axes import (
     shade,
 )
 from sai_bench.results.text_placement import TextBlock, place_texts
-from sai_bench.sphere import FRAME_S, azimuth_deg, elevation_deg
+from sai_bench.sphere import COLUMNS, FRAME_S, ROWS, azimuth_deg, elevation_deg
 
 __all__ = [
     "MOST_REGIONS",
@@ -58,8 +58,9 @@ def draw_frame(
 ) -> None:
     """Write the map of the labels of one frame above that of its predictions.
 
-    The outline of a region is the mask that the April evaluator makes of it, opacity is energy, the marker is
-    the strongest point. The outlines of the labels are repeated, dashed, among the predictions.
+    The outline of a region is the mask that the April evaluator makes of it (without its artefacts near
+    the poles), the marker is the strongest point, opacity is energy; predictions of lower score are paler.
+    The outlines of the labels are repeated, dashed, among the predictions.
 
     Args:
         path: the PNG file; its folder is made.
@@ -105,8 +106,9 @@ def frame_figure(
     for region in truth:
         draw_region(upper, region)
         outline(lower, region.energy, OUTLINE_LEVEL, INK, 1.0, "dashed")
+    highest = max((region.score or 0.0 for region in shown), default=0.0)
     for region in shown:
-        draw_region(lower, region)
+        draw_region(lower, region, (region.score or 0.0) / highest if highest > 0 else 1.0)
     renderer = figure.canvas.get_renderer()
     place_texts(upper, _text_blocks(truth), renderer)
     place_texts(lower, _text_blocks(shown), renderer)
@@ -172,12 +174,12 @@ def _draw_timeline(axes: Axes, scores: np.ndarray, classes: Sequence[int]) -> No
 
 def _accumulated(regions: Sequence[Region], category: int) -> np.ndarray:
     """Return the rendered sum [180, 360] of a class's regions, each scaled to its score at its peak."""
-    parts = []
+    energies = np.zeros((ROWS, COLUMNS))
     for region in regions:
         if region.category == category:
             score = 1.0 if region.score is None else region.score
-            parts.append(region.points * (1.0, 1.0, score / peak_energy(region.points)))
-    return render(deposit(np.concatenate(parts)))
+            energies += deposit(region.points) * (score / peak_energy(region.points))
+    return render(energies)
 
 
 def _draw_heat(axes: Axes, heat: Mapping[int, np.ndarray]) -> None:

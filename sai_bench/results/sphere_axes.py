@@ -69,10 +69,14 @@ def outline(axes: Axes, energy: np.ndarray, level: float, colour: str, width: fl
         )
 
 
-def draw_region(axes: Axes, region: Region) -> None:
-    """Draw one region: energy as opacity, the evaluator's mask as outline, the strongest point as marker."""
+def draw_region(axes: Axes, region: Region, strength: float = 1.0) -> None:
+    """Draw one region: energy as opacity, the evaluator's mask as outline, the strongest point as marker.
+
+    A `strength` in [0, 1] below 1 makes the shading paler, not the outline.
+    """
     inside = region.energy >= OUTLINE_LEVEL
-    shade(axes, region.category, np.where(inside, 0.10 + 0.60 * region.energy, 0.0))
+    opacity = (0.10 + 0.60 * region.energy) * (0.25 + 0.75 * strength)
+    shade(axes, region.category, np.where(inside, opacity, 0.0))
     outline(axes, region.energy, OUTLINE_LEVEL, class_colour(region.category), 1.5, "solid")
     axes.plot(*region.peak, **marker_style(region.category), zorder=5, clip_on=False)
 

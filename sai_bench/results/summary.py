@@ -19,7 +19,7 @@ REAL_TIME_FACTOR = "real-time factor"
 _COSTS = (MEAN_SIZE, LARGEST_SIZE, REAL_TIME_FACTOR)
 
 NOT_PART_OF_SYSTEM = frozenset({"score"})
-"""Stages whose time says nothing about how fast the system is."""
+"""Stages whose time says nothing about how fast the system is; `score` stands for all of `score.METRIC`."""
 
 
 def summary_rows(record: RunRecord) -> list[dict[str, str | int | float | None]]:
@@ -47,7 +47,7 @@ def system_real_time_factor(variant: VariantResult) -> float | None:
     factors = [
         timing.real_time_factor
         for stage, timing in variant.stages.items()
-        if stage not in NOT_PART_OF_SYSTEM and timing.real_time_factor is not None
+        if stage.partition(".")[0] not in NOT_PART_OF_SYSTEM and timing.real_time_factor is not None
     ]
     return sum(factors) if factors else None
 

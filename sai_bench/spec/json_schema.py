@@ -98,8 +98,8 @@ class _Builder:
             key: {"type": "object"} if "properties" in value else value for key, value in sections.items()
         }
         document["properties"]["variants"] = {
-            "description": "Further systems that run beside this one: name -> {dotted path: value}.",
-            "type": "object",
+            "description": "Further systems, run beside this one: name -> {dotted path: value}; null: none.",
+            "type": ["object", "null"],
             "propertyNames": {"pattern": f"^{VARIANT_NAME}$"},
             "additionalProperties": {
                 "type": "object",

@@ -144,7 +144,7 @@ class _Files:
 
     def _extended(self, extends: Node) -> list[Node]:
         items = extends.value if isinstance(extends.value, list) else [extends]
-        wrong = [item for item in items if not isinstance(item.value, SourcedStr) or not item.value]
+        wrong = [item for item in items if not _is_path(item)]
         for item in wrong or ([] if items else [extends]):
             message = f"expected the path of a spec file or a list of paths, got {describe(item)}."
             self.problems.append(Problem(item.mark, "extends", message))
@@ -165,6 +165,10 @@ class _Files:
             return self.read(path, shown_path(path))
         self.problems.append(Problem(item.mark, "extends", message))
         return None
+
+
+def _is_path(item: Node) -> bool:
+    return isinstance(item.value, SourcedStr) and item.value != "" and "\0" not in item.value
 
 
 def _similar_file(place: Path) -> str:

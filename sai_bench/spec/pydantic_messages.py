@@ -113,13 +113,19 @@ def _message(details: list, place: Node) -> str:
         return "missing. This key is required."
     if not kinds <= _EXPECTED.keys():
         return "; ".join(dict.fromkeys(_other_message(detail, place) for detail in details))
-    context = [detail.get("ctx", {}) for detail in details]
+    context = [{key: _bound(bound) for key, bound in detail.get("ctx", {}).items()} for detail in details]
     wanted = [_EXPECTED[d["type"]].format(**c) for d, c in zip(details, context, strict=True)]
     hint = ""
     if isinstance(place.value, str):
         choices = [word.strip("'") for c in context for word in _words(c.get("expected", ""))]
         hint = did_you_mean(place.value, choices)
+    elif "string_type" in kinds and type(place.value) in (int, float):
+        hint = f" For text write '{place.raw}' in quotes."
     return f"expected {' or '.join(dict.fromkeys(wanted))}, got {describe(place)}.{hint}"
+
+
+def _bound(bound: object) -> object:
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _words(expected: str) -> list[str]:

@@ -219,7 +219,7 @@ class _Reader:
 
     def _variants(self, tree: Node, known: set[Problem]) -> tuple[dict[str, Spec], list[Problem]]:
         node = tree.child("variants")
-        if node is None:
+        if node is None or node.value is None:
             return {}, []
         if not isinstance(node.value, dict):
             return {}, [Problem(node.mark, "variants", f"expected a mapping of names, got {describe(node)}.")]

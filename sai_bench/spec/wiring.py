@@ -75,13 +75,13 @@ def check_settings(
     if export.mask_energy < inference.stored_energy:
         message = (
             f"{export.mask_energy:g} has no effect: it lies below inference.stored_energy = "
-            f"{inference.stored_energy:g}, and weaker points are not stored. Lower stored_energy or raise this."
+            f"{inference.stored_energy:g}, and weaker points are not stored. Lower that or raise this."
         )
         found.append(("mask_energy", "stored_energy", message))
     if export.score_threshold < inference.score_floor:
         message = (
             f"{export.score_threshold:g} has no effect: it lies below inference.score_floor = "
-            f"{inference.score_floor:g}, and weaker candidates are not kept. Lower score_floor or raise this."
+            f"{inference.score_floor:g}, and weaker candidates are not kept. Lower that or raise this."
         )
         found.append(("score_threshold", "score_floor", message))
     per_mask = math.ceil(candidates.candidates / max(1, candidates.masks)) if candidates else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sai_bench.errors import SaiBenchError, StageError
 from sai_bench.files import safe_name, write_atomically
 from sai_bench.stages.keys import key_of, library_versions
 
@@ -85,32 +87,41 @@ def run_stage(
         if not note.exists():
             write_atomically(note, json.dumps(parts, indent=1, sort_keys=True).encode())
         with context.reporter.task(f"{stage:<9}") as progress:
-            _compute(pending, paths, work, context.workers if parallel else 1, progress)
+            perform = functools.partial(_perform, stage, work)
+            _compute(pending, paths, perform, context.workers if parallel else 1, progress)
     reused = len(recordings) - len(pending)
     files = StageFiles(stage, key, paths, reused, sum(_seconds(p) for p in paths.values()))
     context.reporter.line(_describe(files))
     return files
 
 
-def _compute(pending, paths, work, workers, progress) -> None:
+def _compute(pending, paths, perform, workers, progress) -> None:
     progress(0, len(pending))
     if workers == 1 or len(pending) == 1:
         for done, recording in enumerate(pending, 1):
-            _perform(work, recording, paths[recording.name])
+            perform(recording, paths[recording.name])
             progress(done, len(pending))
         return
     import joblib
 
-    tasks = (joblib.delayed(_perform)(work, r, paths[r.name]) for r in pending)
+    tasks = (joblib.delayed(perform)(r, paths[r.name]) for r in pending)
     pool = joblib.Parallel(n_jobs=min(workers, len(pending)), return_as="generator_unordered")
     for done, _ in enumerate(pool(tasks), 1):
         progress(done, len(pending))
 
 
-def _perform(work: Work, recording: Recording, path: Path) -> None:
+def _perform(stage: str, work: Work, recording: Recording, path: Path) -> None:
     """Compute and store one file; its time goes beside it first, so that a file always has its time."""
     begun = time.perf_counter()
-    content = work(recording)
+    try:
+        content = work(recording)
+    except SaiBenchError:
+        raise
+    except Exception as error:
+        raise StageError(
+            f"Stage {stage} failed on recording {recording.name} ({type(error).__name__}: {error}). What was "
+            "finished before is kept; repair the component named above and run the same command again."
+        ) from error
     seconds = time.perf_counter() - begun
     write_atomically(_time_path(path), f"{seconds:.6f}\n".encode())
     write_atomically(path, content)

@@ -108,7 +108,7 @@ def test_five_mistakes_are_reported_at_once_with_lines_and_suggestions(sai_bench
     path.write_text(
         "name: wrong\n"
         "system:\n"
-        "  front_end: {use: stft, hop_sz: 1}\n"
+        "  front_end: {use: stft, hop_sample: 240}\n"
         "  backbone: {use: steered_pwer}\n"
         "  decoder: {use: peak_regions}\n"
         "  prior: {use: uniform, probability: 3}\n"
@@ -120,7 +120,7 @@ def test_five_mistakes_are_reported_at_once_with_lines_and_suggestions(sai_bench
     assert done.code == 2
     lines = done.err.splitlines()
     for line, where, suggestion in [
-        (3, "system.front_end.hop_sz", "Did you mean"),
+        (3, "system.front_end.hop_sample", "Did you mean"),
         (4, "system.backbone", "Did you mean 'steered_power'?"),
         (6, "system.prior.probability", ""),
         (7, "system.fusion.alpha", ""),

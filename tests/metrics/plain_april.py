@@ -1,4 +1,4 @@
-"""The April metric written down as plainly as possible: the oracle for the package's own, and what to time it against.
+"""The April metric written down as plainly as possible: oracle for the package's own, and its rival in time.
 
 Slow on purpose: one full window of sines and exponentials per point, full-size masks, pycocotools for average
 precision, SciPy for dilation and assignment. Shares no code with the package.
@@ -39,10 +39,8 @@ def add_blob(energy_map, x, y, energy, sigma_deg):
     half = min(180.0, cut / max(math.cos(elevation), 0.087))
     low = math.floor((math.degrees(azimuth) - half + 180) / 360 * 360)
     high = math.ceil((math.degrees(azimuth) + half + 180) / 360 * 360) + 1
-    if low >= 0 and high <= 360:
-        ranges = [(low, high)]
-    else:
-        ranges = [(0, high % 360 or 360), (low % 360, 360)]
+    inside = low >= 0 and high <= 360
+    ranges = [(low, high)] if inside else [(0, high % 360 or 360), (low % 360, 360)]
     sigma = math.radians(sigma_deg)
     for first, last in ranges:
         el, az = np.meshgrid(ELEVATION[rows], AZIMUTH[first:last], indexing="ij")
@@ -52,9 +50,14 @@ def add_blob(energy_map, x, y, energy, sigma_deg):
 
 
 def load(path):
-    """Return {frame: [annotation, ...]} of a file, unknown classes dropped."""
+    """Return the annotations of a file as dicts."""
+    return json.loads(path.read_text()).get("annotations", [])
+
+
+def by_frame(annotations):
+    """Return {frame: [annotation, ...]}, unknown classes dropped."""
     frames = {}
-    for annotation in json.loads(path.read_text()).get("annotations", []):
+    for annotation in annotations:
         if 0 <= int(annotation.get("category_id", -1)) < 13:
             frames.setdefault(int(annotation["metadata_frame_index"]), []).append(annotation)
     return frames
@@ -116,8 +119,11 @@ def pearson(label, prediction):
     return np.clip(np.corrcoef(a, b)[0, 1], -1, 1)
 
 
-def average_precision(images):
-    """Return (map, ap50, per-class list with NaN) from [(labels, predictions), ...] per image by pycocotools."""
+def coco_precision(images):
+    """Return pycocotools' precision [10 IoUs, 101 recalls, 13 classes] (-1: class without labels).
+
+    `images` is [(labels, predictions), ...], each a list of dicts with mask, category and maybe score.
+    """
     labels, detections = [], []
     for image, (image_labels, image_predictions) in enumerate(images, start=1):
         for source, target in ((image_labels, labels), (image_predictions, detections)):
@@ -132,11 +138,9 @@ def average_precision(images):
                         "area": int(region["mask"].sum()),
                         "bbox": [0, 0, 1, 1],
                         "iscrowd": 0,
-                        "score": region["score"],
+                        "score": region.get("score"),
                     }
                 )
-    if not detections:
-        return math.nan, math.nan, [math.nan] * 13
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = {
@@ -148,21 +152,29 @@ def average_precision(images):
         evaluation = COCOeval(truth, truth.loadRes(detections), "segm")
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
-    precision = evaluation.eval["precision"][:, :, :, 0, 2]
-    per_class = [
-        math.nan if (precision[:, :, k] < 0).all() else precision[:, :, k].mean() for k in range(13)
-    ]
-    return evaluation.stats[0], evaluation.stats[1], per_class
+    return evaluation.eval["precision"][:, :, :, 0, 2]
 
 
-def evaluate(file_pairs, sigma_deg=6.0, threshold=0.10):
-    """Return the metric's numbers for [(labels path, predictions path), ...] in recording order."""
+def average_precision(images):
+    """Return (map, ap50, per-class list with NaN)."""
+    if not any(predictions for _, predictions in images):
+        return math.nan, math.nan, [math.nan] * 13
+    precision = coco_precision(images)
+    per_class = [math.nan if (precision[:, :, k] < 0).all() else precision[:, :, k].mean() for k in range(13)]
+    if (precision < 0).all():
+        return -1.0, -1.0, per_class
+    return precision[precision > -1].mean(), precision[0][precision[0] > -1].mean(), per_class
+
+
+def evaluate(recordings, sigma_deg=6.0, threshold=0.10):
+    """Return the metric's numbers for [(labels, predictions), ...] of recordings, annotations as dicts."""
     images, correlations, distances = [], [], []
-    for labels_path, predictions_path in file_pairs:
-        labels, predictions = load(labels_path), load(predictions_path)
+    for recording in recordings:
+        labels, predictions = map(by_frame, recording)
         for frame in sorted(labels.keys() | predictions.keys()):
-            image = tuple(regions(side.get(frame, []), sigma_deg, threshold) for side in (labels, predictions))
+            image = tuple(
+                regions(side.get(frame, []), sigma_deg, threshold) for side in (labels, predictions)
+            )
             images.append(image)
             for label, prediction in pairs(*image):
                 if label["distance"] > 0.001:

@@ -106,7 +106,7 @@ def test_gain_does_not_matter_unless_levels_are_asked_for():
     ],
 )
 def test_one_finite_row_for_each_label_frame_at_any_length_and_rate(samples, rate, frames):
-    rows = features_of(noise()[:, :samples], rate)
+    rows = features_of(noise(3.0)[:, :samples], rate)
     assert rows.shape == (frames, 5 * BANDS + 24)
     assert rows.dtype == np.float32
     assert np.isfinite(rows).all()

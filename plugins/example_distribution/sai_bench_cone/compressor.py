@@ -39,11 +39,10 @@ class Cone(sai_bench.Compressor):
         points = points[points[:, 2] >= self.config.floor * peak]
         elevation = elevation_deg(points[:, 1])
         vectors = unit_vectors(azimuth_deg(points[:, 0]), elevation)
-        pixel = np.radians(180 / (ROWS - 1)) * np.radians(360 / COLUMNS)
-        solid_angle = pixel * np.cos(np.radians(elevation)).sum()
-        radius_deg = np.degrees(np.arccos(np.clip(1 - solid_angle / (2 * np.pi), -1, 1)))
-        centre = points[:, 2] @ vectors
-        if np.linalg.norm(centre) < 1e-9 * points[:, 2].sum():  # as much on one side as on the other
+        pixel = np.radians(180 / (ROWS - 1)) * np.radians(360 / COLUMNS) * np.cos(np.radians(elevation))
+        radius_deg = np.degrees(np.arccos(np.clip(1 - pixel.sum() / (2 * np.pi), -1, 1)))
+        centre = (points[:, 2] * pixel) @ vectors
+        if np.linalg.norm(centre) < 1e-9 * peak:  # as much on one side as on the other, or a lone pole
             centre = vectors[points[:, 2].argmax()]
         directions, distance_deg = _cap(centre, radius_deg, self.config.spacing_deg)
         azimuth, elevation = directions_of(directions)

@@ -23,6 +23,11 @@ _BEAM_BYTES = 64 * 2**20
 
 _ARRAYS_REMEMBERED = 4
 
+_STEADY_SHARE = 0.03
+"""What sound that does not rise counts, so that a steady source is still found where nothing rises."""
+
+_TINY = torch.finfo(torch.float32).tiny
+
 
 class SteeredPower(Backbone):
     """Mean agreement of all microphone pairs with a plane wave from each direction of a grid.
@@ -32,9 +37,10 @@ class SteeredPower(Backbone):
 
         power[n, g] = mean over pairs i < j of sum over t, f of w[t, f] Re(x_i x_j* a_i*[g] a_j[g])
 
-    1 is a lone plane wave from g, 0 independent noise or silence. Maps of neighbouring label frames are then
-    averaged with weights that fall linearly to zero beyond `smoothing_frames`: the kernel leaves a source that
-    moves steadily where it is in the middle and widens it little.
+    1 is a lone plane wave from g, 0 independent noise or silence. The weights are a power of the magnitude by
+    which a bin rises above its recent past: what rises comes straight from a source, what falls is mostly
+    reverberation (the precedence effect). Maps of neighbouring label frames are then averaged with weights
+    that fall linearly: symmetric, so that a source that moves steadily stays in place, and short.
     """
 
     def __init__(self, config: SteeredPowerConfig, features: FeatureSpec):
@@ -44,6 +50,7 @@ class SteeredPower(Backbone):
         self.band = slice(bins.start, bins.stop)
         self.frequencies_hz = np.array(bins) * features.sample_rate_hz / features.n_fft
         self.hops_per_frame = features.sample_rate_hz // (FRAMES_PER_S * features.hop_samples)
+        self.memory = round(config.onset_memory_s * features.sample_rate_hz / features.hop_samples)
         azimuth, elevation = grid_directions(config.grid_height, config.grid_width)
         self.directions = unit_vectors(azimuth[None, :], elevation[:, None]).reshape(-1, 3)
         self._steering: dict[tuple, _Steering] = {}
@@ -64,25 +71,30 @@ class SteeredPower(Backbone):
             raise ValueError(f"features of {microphones} channels, array '{array.name}' of {array.microphones}")
         if microphones < 2:
             raise ValueError(f"steered_power needs at least 2 microphones, got {microphones}")
-        spectra = self._by_label_frame(features[..., self.band])
-        power = self._steering_of(array, features.device).power(self._weighted_phases(spectra))
+        spectra = features[..., self.band]
+        weights = self._by_label_frame(self._weights(spectra)[:, None])  # [B * N, F, 1, H]
+        weights = weights / weights.sum((1, 3), keepdim=True).clamp_min(_TINY)
+        phases = torch.sgn(self._by_label_frame(spectra))
+        power = self._steering_of(array, features.device).power(phases * weights.sqrt())
         power = _smooth(power.unflatten(0, (batch, -1)), self.config.smoothing_frames)
         return power.clamp(-1, 1).unflatten(2, (1, self.sphere.height, self.sphere.width))
 
-    def _by_label_frame(self, spectra):
-        """Return [B*N, F, M, STFT frames per label frame]; missing STFT frames at the end are silent."""
-        missing = -spectra.shape[2] % self.hops_per_frame
-        spectra = F.pad(spectra, (0, 0, 0, missing)).unflatten(2, (-1, self.hops_per_frame))  # [B, M, N, H, F]
-        return spectra.permute(0, 2, 4, 1, 3).flatten(0, 1)
+    def _weights(self, spectra):
+        """Return how much each bin [B, T, F] of spectra [B, M, T, F] counts, 0 where it is silent."""
+        magnitudes = spectra.abs().mean(1)
+        # Powers of the magnitudes of a very quiet recording would leave the range of float32.
+        magnitudes = magnitudes / magnitudes.amax((1, 2), keepdim=True).clamp_min(_TINY)
+        if self.memory:
+            recent = F.pad(magnitudes.mT, (self.memory, 0), mode="replicate")[..., :-1]
+            recent = F.max_pool1d(recent, self.memory, stride=1).mT
+            magnitudes = (magnitudes - recent).clamp_min(0) + _STEADY_SHARE * magnitudes
+        return torch.where(magnitudes > 0, magnitudes**self.config.magnitude_exponent, 0)
 
-    def _weighted_phases(self, spectra):
-        """Return spectra [n, F, M, H] as unit phases times the root of the weight of their bin."""
-        weights = spectra.abs().mean(2, keepdim=True)
-        # Scaled first: powers of very quiet recordings would leave the range of float32.
-        weights = weights / weights.amax((1, 3), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-        weights = torch.where(weights > 0, weights**self.config.magnitude_exponent, 0)
-        weights = weights / weights.sum((1, 3), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
-        return torch.sgn(spectra) * weights.sqrt()
+    def _by_label_frame(self, spectra):
+        """Return [B, M, T, F] as [B * N, F, M, STFT frames of a label frame]; missing ones are silent."""
+        missing = -spectra.shape[2] % self.hops_per_frame
+        spectra = F.pad(spectra, (0, 0, 0, missing)).unflatten(2, (-1, self.hops_per_frame))
+        return spectra.permute(0, 2, 4, 1, 3).flatten(0, 1)
 
     def _steering_of(self, array, device):
         key = (array.positions_m.tobytes(), array.baffle, str(device))

@@ -23,12 +23,16 @@ class SteeredPowerConfig(BackboneConfig):
     min_hz: float = Field(300.0, ge=0)
     """Lowest frequency used, in Hz."""
 
-    max_hz: float = Field(8000.0, gt=0)
+    max_hz: float = Field(7000.0, gt=0)
     """Highest frequency used, in Hz."""
 
-    magnitude_exponent: float = Field(0.5, ge=0, le=2)
+    magnitude_exponent: float = Field(0.75, ge=0, le=2)
     """Weight of a time-frequency bin as a power of its magnitude: 0 is the pure phase transform, where every
     bin counts the same; above 0, bins that stand out of the noise count more."""
+
+    onset_memory_s: float = Field(0.1, ge=0, le=2)
+    """How far back a bin looks, in seconds: only what exceeds the loudest of that time counts in full, the
+    rest (steady or dying away, mostly reverberation) counts 3%. 0 counts everything."""
 
     smoothing_frames: int = Field(2, ge=0, le=50)
     """Label frames (0.1 s) on either side over which maps are averaged, with weights that fall linearly."""

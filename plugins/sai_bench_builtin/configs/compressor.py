@@ -30,7 +30,7 @@ class GridSupportConfig(ComponentConfig):
 
     boundary_from: Literal["grid", "mask"] = "grid"
     """Where the boundary points of a weak detection come from: the points that its grid keeps, or the whole
-    mask. The report allows both readings; `mask` spends more points on weak detections than on strong ones."""
+    mask. The report allows both; `mask` spends more points on weak detections than on strong ones."""
 
     boundary_ceiling: float = Field(default=0.22, ge=0, le=1)
     """Points from `floor` up to this fraction of the peak are boundary points (all, if there are none)."""

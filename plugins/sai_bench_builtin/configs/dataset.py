@@ -61,7 +61,7 @@ class RoomsConfig(ComponentConfig):
     """Energy absorption of all walls (0 reflects everything), drawn uniformly."""
     image_source_order: int = Field(default=5, ge=0, le=20)
     """Highest number of reflections; 0 is an anechoic room."""
-    image_displacement_m: float = Field(default=0.08, ge=0, le=0.5)
+    image_displacement_m: float = Field(default=0.08, ge=0, le=0.2)
     """Largest random shift in metres of each reflection along each axis, which breaks the sweeping echoes of
     perfectly symmetric rooms; 0 switches it off. The direct path is never shifted."""
 

@@ -35,11 +35,15 @@ class PeakRegionsConfig(DecoderConfig):
     region_radius_deg: float = Field(20.0, gt=0, le=180)
     """Cells further than this from the peak lie outside the region, in degrees."""
 
-    contrast_at_zero: float = Field(0.02, ge=0, lt=1)
+    contrast_at_zero: float = Field(0.03, ge=0, lt=1)
     """Steered power of a peak above the map's mean at which its score is 0 (noise)."""
 
     contrast_at_one: float = Field(0.6, gt=0, le=2)
     """Steered power of a peak above the map's mean from which its score is 1."""
+
+    dominance_exponent: float = Field(2.0, ge=0, le=10)
+    """Weaker peaks of a frame are often echoes or side lobes of the strongest: a score is multiplied by the
+    ratio of the peak's height to the strongest one's, to this power. 0 takes each peak as it is."""
 
     @model_validator(mode="after")
     def _scores_rise(self) -> PeakRegionsConfig:

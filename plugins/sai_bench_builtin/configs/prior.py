@@ -53,7 +53,7 @@ class LogMelLinearConfig(ComponentConfig):
     short_window_s: float = Field(default=0.3, ge=0.1, le=10)
     """Length of the short pooling window around each label frame (s)."""
 
-    l2: float = Field(default=3e-3, gt=0)
+    l2: float = Field(default=1e-2, gt=0)
     """Weight of half the squared coefficients beside the mean log loss (features standardised)."""
 
     class_balance: float = Field(default=0.0, ge=0, le=1)

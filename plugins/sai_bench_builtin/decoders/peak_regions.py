@@ -155,8 +155,11 @@ class PeakRegions(Decoder):
         return torch.where(nearest & near & (energies >= config.region_fraction), energies, 0).clamp(0, 1)
 
     def _scores(self, contrasts):
-        zero, one = self.config.contrast_at_zero, self.config.contrast_at_one
-        return ((contrasts - zero) / (one - zero)).clamp(0, 1)
+        """Return scores [n, R] in [0, 1] of peaks that stand [n, R] above the mean, strongest first."""
+        config = self.config
+        rise = (contrasts - config.contrast_at_zero) / (config.contrast_at_one - config.contrast_at_zero)
+        dominance = contrasts.clamp_min(0) / contrasts[:, :1].clamp_min(torch.finfo(contrasts.dtype).tiny)
+        return rise.clamp(0, 1) * dominance**config.dominance_exponent
 
 
 def _one_hot_logits(regions):

@@ -1,9 +1,9 @@
-"""The evaluator of DCASE 2026 Task 3 of 2026-04-02, the one behind the report's figures: mAP, AP50, Pearson, distance.
+"""The evaluator of DCASE 2026 Task 3 of 2026-04-02, which gave the report's mAP, AP50 and Pearson r.
 
-Its behaviour is kept down to its artefacts (`sai_bench.metrics.april_rendering`) and edge cases: without any valid
-prediction mAP and AP50 are not defined, with predictions but no valid label they are -1. The evaluator calls its
-figures macro averages, yet mAP leaves out classes without labels, and Pearson and distance are means over pairs; the
-`macro_*` numbers are true macro averages beside the official ones.
+Its behaviour is kept down to its artefacts (`sai_bench.metrics.april_rendering`) and edge cases: without any
+valid prediction mAP and AP50 are not defined, with predictions but no valid label they are -1. The evaluator
+calls its figures macro averages, yet mAP leaves out classes without labels, and Pearson and distance are
+means over pairs; the `macro*` numbers are true macro averages beside the official ones.
 
 The evaluator looks at a recording only if it has a prediction file (an empty one counts). To get its numbers,
 leave recordings without prediction file out; to count their labels as misses, pass no predictions for them.
@@ -98,11 +98,12 @@ class April(Metric):
         """Match one recording's predictions to its labels, frame by frame.
 
         Returns:
-            `frames`: how many frames have an annotation. `labels_per_class`, `predictions_per_class` [13]: valid ones.
-            `detection_class`, `detection_score` [n] and `detection_matched` [n, 10] (IoU thresholds): the
-            predictions that count for average precision, in frame order, best first within frame and class.
-            `correlation_class`, `correlation` [m]: the pairs with a Pearson r. `distance_class`,
-            `distance_error_percent` [k]: the pairs with a relative distance error.
+            - `frames`: how many frames have an annotation.
+            - `labels_per_class`, `predictions_per_class` [13]: the valid ones.
+            - `detection_class`, `detection_score` [n], `detection_matched` [n, 10] (IoU thresholds): the
+              predictions that count for average precision, in frame order, best first within frame and class.
+            - `correlation_class`, `correlation` [m]: the pairs with a Pearson r.
+            - `distance_class`, `distance_error_percent` [k]: the pairs with a relative distance error.
 
         Raises:
             AnnotationError: a point's x or y is not finite.
@@ -114,18 +115,22 @@ class April(Metric):
         return scores.arrays()
 
     def combine(self, recordings: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
-        """Pool all recordings; see the class of each number in the module's text.
+        """Pool all recordings.
 
         Returns:
-            Official: `map`, `ap50`, `per_class_ap` (None: no label of the class), `pearson`, `distance_mape`
-            (percent), `counts`. True macro averages: `macro_present` (AP over classes with labels), `macro13` (over
-            all classes, absent ones 0), `macro_union` (over classes with labels or predictions, those without
-            labels 0), `macro_pearson` and `macro_distance_mape` (class means over classes with pairs); without any
-            valid label the AP ones are None. `classes_behind`: how many classes each of them averages.
+            - Official: `map`, `ap50`, `per_class_ap` (None: no label of the class), `pearson`,
+              `distance_mape` (percent), `counts` (labels and predictions: the valid ones).
+            - True macro averages of AP, None without any valid label: `macro_present` over classes with
+              labels, `macro13` over all classes (those without labels 0), `macro_union` over classes with
+              labels or predictions (those without labels 0).
+            - True macro averages over classes with pairs: `macro_pearson`, `macro_distance_mape`.
+            - `classes_behind`: how many classes each macro average is over.
         """
         if not recordings:
             recordings = [_RecordingScores().arrays()]
-        pooled = {name: np.concatenate([np.atleast_1d(r[name]) for r in recordings]) for name in recordings[0]}
+        pooled = {
+            name: np.concatenate([np.atleast_1d(r[name]) for r in recordings]) for name in recordings[0]
+        }
         labels = pooled["labels_per_class"].reshape(-1, CLASSES).sum(axis=0)
         predictions = pooled["predictions_per_class"].reshape(-1, CLASSES).sum(axis=0)
         precision = {int(k): _class_precision(pooled, k, labels[k]) for k in np.flatnonzero(labels)}

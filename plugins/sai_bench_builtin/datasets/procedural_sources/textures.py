@@ -53,8 +53,8 @@ def _appliance(rng, samples: int, sample_rate_hz: int) -> np.ndarray:
     phase = np.cumsum(motor_hz) / sample_rate_hz
     # A narrow pulse per turn has harmonics of almost equal strength far up.
     hum = np.exp(-((np.mod(phase, 1) - 0.5) ** 2) / (2 * rng.uniform(0.02, 0.05) ** 2))
-    air = band_noise(rng, samples, sample_rate_hz, rng.uniform(150, 500), rng.uniform(2000, 6000))
-    blend = rng.uniform(0.25, 0.6)
+    air = band_noise(rng, samples, sample_rate_hz, rng.uniform(100, 300), rng.uniform(1500, 4000))
+    blend = rng.uniform(0.35, 0.7)
     sound = blend * (hum - hum.mean()) / hum.std() + (1 - blend) * air / air.std()
     return fade(samples, sample_rate_hz, 0.15) * sound
 

@@ -119,7 +119,7 @@ def _ha(rng, voice: Voice, fall: float, length_s: float, sample_rate_hz: int) ->
     samples = int(length_s * sample_rate_hz)
     voiced = np.clip((np.linspace(0, 1, samples) - 0.25) / 0.1, 0, 1)
     pitch_hz = voice.pitch_hz * fall * np.linspace(1.05, 0.9, samples)
-    breath = 0.5 * rng.standard_normal(samples)
+    breath = 0.2 * rng.standard_normal(samples)
     excitation = voiced * _glottis(rng, pitch_hz, 3 * voice.breath, sample_rate_hz) + (1 - voiced) * breath
     return (
         fall * fade(samples, sample_rate_hz, 0.03) * _formants(excitation, voice, _OPEN_VOWEL, sample_rate_hz)

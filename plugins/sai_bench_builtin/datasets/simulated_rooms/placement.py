@@ -13,6 +13,7 @@ ARRAY_TO_WALL_M = 0.2
 SOURCE_TO_WALL_M = 0.1
 SOURCE_TO_ARRAY_M = 0.5
 SOURCE_TO_SOURCE_M = 1.0
+_BENT_M = 1e-6
 _ATTEMPTS = 40
 
 
@@ -26,7 +27,7 @@ def sample_room(rng: np.random.Generator, rooms: RoomsConfig, name: str) -> Room
         absorption=round(float(rng.uniform(*rooms.absorption_range)), 4),
         image_source_order=rooms.image_source_order,
         image_displacement_m=rooms.image_displacement_m,
-        displacement_seed=int(rng.integers(2**63)),
+        displacement_seed=int(rng.integers(2**48)),
     )
 
 
@@ -80,7 +81,7 @@ def sample_path(
     A still source has one position, a moving one walks straight on at constant speed and stops where its way
     ends. Of several random ways, the first that keeps 0.5 m from the array and 1 m from the other sources
     (`others_m`, arrays [n, 3]) is taken, or else the one that comes closest to doing so. The distance is
-    limited so that every sub-source lies within the room.
+    limited so that every sub-source lies within the room, which may bend a way that cannot be kept straight.
     """
     moving = rng.random() < events.moving_probability
     speed_m_per_s = rng.uniform(*events.speed_range_m_per_s) if moving else 0.0
@@ -88,13 +89,16 @@ def sample_path(
     times_s = interval_s * np.arange(int(np.ceil(duration_s / interval_s)) + 1) if moving else np.zeros(1)
     best, best_margin_m = None, -np.inf
     for _ in range(_ATTEMPTS):
-        start_m, goal_m = rng.uniform(SOURCE_TO_WALL_M, room.sides_m - SOURCE_TO_WALL_M, size=(2, 3))
+        ends_m = rng.uniform(SOURCE_TO_WALL_M, room.sides_m - SOURCE_TO_WALL_M, size=(2, 3))
+        start_m, goal_m = _keep_inside(ends_m, room, array_m, subsources)
         way_m = np.linalg.norm(goal_m - start_m)
         walked = np.minimum(speed_m_per_s * times_s / max(way_m, 1e-9), 1)
-        path_m = _keep_inside(start_m + walked[:, None] * (goal_m - start_m), room, array_m, subsources)
+        straight_m = start_m + walked[:, None] * (goal_m - start_m)
+        path_m = _keep_inside(straight_m, room, array_m, subsources)
         margin_m = min(
             _nearest(path_m, array_m[None]) - SOURCE_TO_ARRAY_M,
             *(_nearest(path_m, other) - SOURCE_TO_SOURCE_M for other in others_m),
+            _BENT_M - np.abs(path_m - straight_m).max(),
             0.0,
         )
         if margin_m > best_margin_m:

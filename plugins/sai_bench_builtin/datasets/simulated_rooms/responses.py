@@ -9,6 +9,7 @@ from sai_bench_builtin.datasets.simulated_rooms.scene import Room, SubSources
 
 _DELAY_TAPS = 81
 _TABLE_STEPS = 20
+_NEAREST_M = 0.05
 
 
 class RoomResponses:
@@ -60,12 +61,14 @@ class RoomResponses:
         # The builder centres its fractional delay filter, so it wants all times late by half of that filter.
         half = _DELAY_TAPS // 2
         delays_s = delays_s + half / self._sample_rate_hz
+        earliest_s = (half + 1) / self._sample_rate_hz
         responses = np.zeros((len(self._capsules_m), self._samples), dtype=np.float32)
         for capsule_m, response in zip(self._capsules_m, responses, strict=True):
             distances_m = np.sqrt(np.sum((images_m - capsule_m) ** 2, axis=-1)).ravel()
+            distances_m = np.maximum(distances_m, _NEAREST_M)
             self._build(
                 response,
-                (distances_m / SPEED_OF_SOUND_M_PER_S + delays_s).astype(np.float32),
+                np.maximum(distances_m / SPEED_OF_SOUND_M_PER_S + delays_s, earliest_s).astype(np.float32),
                 (amplitudes / distances_m).astype(np.float32),
                 self._sample_rate_hz,
                 _DELAY_TAPS,

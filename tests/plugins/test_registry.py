@@ -1,0 +1,119 @@
+import pytest
+
+import sai_bench
+from sai_bench.errors import PluginError, UnknownComponentError
+from sai_bench.interfaces import KIND_CLASSES
+from sai_bench.registry import KINDS, Origin, Registrar, Registration, Registry
+
+
+def registration(kind="fusion", name="mean", origin="somebody 1.0", target="m:C", config="m:Config"):
+    return Registration(kind, name, target, config, "summary", Origin(origin))
+
+
+def filled(*registrations):
+    registry = Registry()
+    registry.add_all(list(registrations))
+    return registry
+
+
+def test_unknown_name_suggests_the_closest_and_lists_all():
+    registry = filled(registration(name="power"), registration(name="none"))
+    with pytest.raises(UnknownComponentError) as caught:
+        registry.get("fusion", "powr")
+    assert str(caught.value) == "Unknown fusion 'powr'. Did you mean 'power'? Available: none, power."
+
+
+def test_unknown_name_that_resembles_nothing_suggests_nothing():
+    with pytest.raises(UnknownComponentError, match="Available: power") as caught:
+        filled(registration(name="power")).get("fusion", "zzz")
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_unknown_kind_suggests_the_closest():
+    with pytest.raises(UnknownComponentError, match=r"Unknown kind 'fusin'\. Did you mean 'fusion'"):
+        Registry().get("fusin", "power")
+
+
+def test_a_name_belongs_to_its_kind():
+    registry = filled(registration("fusion", "same"), registration("prior", "same"))
+    assert registry.get("prior", "same").kind == "prior"
+
+
+def test_two_components_of_one_name_are_refused_with_both_origins():
+    registry = filled(registration(origin="sai-bench 0.1.0"))
+    with pytest.raises(PluginError, match=r"'mean': one from sai-bench 0\.1\.0, one from /tmp/mine\.py"):
+        registry.add_all([registration(name="other"), registration(origin="/tmp/mine.py")])
+    assert registry.names("fusion") == ["mean"]  # all of a plugin or nothing
+
+
+def test_components_come_in_the_order_of_the_signal_then_by_name():
+    registry = filled(
+        registration("metric", "a"),
+        registration("fusion", "b"),
+        registration("fusion", "a"),
+        registration("front_end", "z"),
+    )
+    assert [(c.kind, c.name) for c in registry] == [
+        ("front_end", "z"),
+        ("fusion", "a"),
+        ("fusion", "b"),
+        ("metric", "a"),
+    ]
+
+
+def test_every_kind_has_a_base_class():
+    assert list(KINDS) == list(KIND_CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "fusin"}, r"unknown kind 'fusin'\. Did you mean 'fusion'"),
+        ({"name": "Mean-Rule"}, "lower_case_with_underscores"),
+        ({"name": 3}, "lower_case_with_underscores"),
+        ({"target": "no_colon"}, "target must be 'module:Class' or a class"),
+        ({"target": "module:Class.method"}, "target must be 'module:Class' or a class"),
+        ({"config": None}, "config must be 'module:Class' or a class"),
+        ({"summary": "  "}, "one-line summary"),
+    ],
+)
+def test_malformed_registrations_are_refused_naming_the_plugin(changes, message):
+    good = {"kind": "fusion", "name": "mean", "target": "m:C", "config": "m:Config", "summary": "mean"}
+    registrar = Registrar(Origin("somebody 1.0"))
+    kind, name, target = ({**good, **changes}[key] for key in ("kind", "name", "target"))
+    rest = {key: {**good, **changes}[key] for key in ("config", "summary")}
+    with pytest.raises(PluginError, match=message) as caught:
+        registrar.component(kind, name, target, **rest)
+    assert "somebody 1.0" in str(caught.value)
+    assert registrar.registrations == []
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("no_such_module:Class", "cannot import no_such_module:Class .*ModuleNotFoundError"),
+        ("json:Missing", "cannot import json:Missing .*AttributeError"),
+        ("json:dumps", "json:dumps is a function, expected a class"),
+    ],
+)
+def test_a_target_that_cannot_be_imported_names_component_and_origin(target, message):
+    with pytest.raises(PluginError, match=message) as caught:
+        registration(target=target).load_class()
+    assert "fusion 'mean' from somebody 1.0" in str(caught.value)
+
+
+def test_a_config_that_is_no_component_config_is_refused():
+    with pytest.raises(PluginError, match=r"Derive the config model from sai_bench\.ComponentConfig"):
+        registration(config="collections:OrderedDict").load_config()
+
+
+def test_classes_may_be_registered_directly():
+    class Config(sai_bench.ComponentConfig):
+        pass
+
+    class Rule(sai_bench.Fusion):
+        pass
+
+    direct = registration(target=Rule, config=Config)
+    assert direct.load_class() is Rule
+    assert direct.load_config() is Config
