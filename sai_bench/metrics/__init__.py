@@ -1,1 +1,1 @@
-"""metrics."""
+"""What metrics are made of: rendering, matching, average precision, correlation. Needs no torch."""

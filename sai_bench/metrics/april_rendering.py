@@ -16,6 +16,7 @@ change scores, so they are reproduced here on purpose:
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numba
@@ -47,6 +48,12 @@ class _Windows(NamedTuple):
     last_row: np.ndarray
     left: np.ndarray
     right: np.ndarray
+
+
+@lru_cache(maxsize=2)
+def april_renderer(sigma_deg: float) -> AprilRenderer:
+    """Return this process's renderer for a kernel width; its kernels serve all recordings."""
+    return AprilRenderer(sigma_deg)
 
 
 class AprilRenderer:

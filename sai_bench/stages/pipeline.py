@@ -113,7 +113,11 @@ def score(
             f"score.{component.name}",
             recordings,
             works.Score(PortableComponent.of(component, plugin_files), predictions.paths),
-            {"compress": predictions.key, "component": component_identity(component)},
+            {
+                "compress": predictions.key,
+                "component": component_identity(component),
+                "code": code_fingerprint("sai_bench.predictions"),
+            },
             context,
             parallel=True,
         )

@@ -1,7 +1,8 @@
 """Time of the April metric, and its ratio to a plain implementation.
 
-Run with `pytest tests/benchmarks/test_april_benchmark.py --benchmark-enable -s`. Reading and writing files is left out on both sides. The ratio and the time per 1000 annotations stand in
-`extra_info` of the benchmark's JSON and in the printed lines (`-s`).
+Run with `pytest tests/benchmarks/test_april_benchmark.py --benchmark-enable -s`. Reading and writing files is
+left out on both sides. The time per 1000 annotations and the ratio are printed and stand in the benchmark's
+`extra_info`.
 """
 
 import importlib.util

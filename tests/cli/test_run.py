@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,29 @@ def sai_bench_register(register):
 
 def prediction_bytes(out):
     return {path.name: path.read_bytes() for path in sorted((out / "predictions").glob("*.json"))}
+
+
+def with_data_folder(spec, folder):
+    """A copy of a spec in `folder` that keeps its data below it."""
+    copy = folder / spec.name
+    copy.write_text(re.sub(r"folder: \S+", "folder: data", spec.read_text()))
+    return copy
+
+
+def run_until(arguments, condition):
+    """Start a command and kill it and its workers as soon as the condition holds."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "sai_bench.cli", *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while running.poll() is None and time.monotonic() < deadline and not condition():
+        time.sleep(0.002)
+    assert running.poll() is None, "the command ended before it could be killed"
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +170,9 @@ def test_a_drop_in_fusion_rule_runs_without_the_detector(finished, sai_bench, tm
     assert f"{'fuse':<9} 3 recordings computed" in done.err
 
 
-def test_a_fusion_rule_that_breaks_its_contract_fails_the_work_and_leaves_the_old_run(finished, sai_bench, tmp_path):
+def test_a_fusion_rule_that_breaks_its_contract_fails_the_work_and_leaves_the_old_run(
+    finished, sai_bench, tmp_path
+):
     spec, out, _ = finished
     plugin = tmp_path / "bad_fusion.py"
     plugin.write_text(MEAN_FUSION.replace("return (1 - self.weight) * scores", "return 3 + scores"))
@@ -177,22 +203,15 @@ def test_train_and_render_say_what_is_there(finished, sai_bench):
     assert "test: 3 recordings" in done.out
 
 
-@pytest.mark.parametrize("stages_before_kill", [0, 1, 4, 7, 10])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(finished, sai_bench, tmp_path, stages_before_kill):
+@pytest.mark.parametrize("files_before_kill", [0, 1, 4, 7, 10])
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(finished, sai_bench, tmp_path, files_before_kill):
     spec, out, _ = finished
     target = tmp_path / "run"
-    command = [sys.executable, "-m", "sai_bench.cli", "run", spec, "--out", target]
-    running = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 60
     cache = tmp_path / ".sai_bench_cache"
-    while running.poll() is None and time.monotonic() < deadline:
-        if len([*cache.rglob("*.npz"), *cache.rglob("*-*.json")]) >= stages_before_kill:
-            break
-        time.sleep(0.002)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
+    run_until(
+        ("run", spec, "--out", target),
+        lambda: len([*cache.rglob("*.npz"), *cache.rglob("*-*.json")]) >= files_before_kill,
+    )
     assert not (target / "result.json").exists()
     done = sai_bench("run", spec, "--out", target)
     assert done.code == 0
@@ -209,12 +228,23 @@ def test_an_output_folder_that_cannot_be_written_is_named_before_any_work(finish
     assert "--out" in done.err
 
 
+def test_a_killed_rendering_goes_on_and_ends_with_the_same_bytes(finished, sai_bench, tmp_path, tiny_data):
+    spec = with_data_folder(finished[0], tmp_path)
+    data = tmp_path / "data"
+    run_until(("render", spec), lambda: len([*data.rglob("*.wav")]) >= 3)
+    assert len([*data.rglob("*.wav")]) < 7
+    assert not [*data.rglob("manifest.json")]
+    assert sai_bench("render", spec).code == 0
+    ours, theirs = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.*") if path.is_file()}
+        for root in (data, tiny_data)
+    )
+    assert ours == theirs
+
+
 def test_a_truncated_label_file_is_rendered_again_or_named(finished, sai_bench, tmp_path):
-    spec, out, _ = finished
-    text = spec.read_text()
-    start = text.index("folder: ") + len("folder: ")
-    spec_here = tmp_path / "tiny.yaml"
-    spec_here.write_text(text.replace(text[start : text.index("\n", start)], str(tmp_path / "data")))
+    _, out, _ = finished
+    spec_here = with_data_folder(finished[0], tmp_path)
     assert sai_bench("render", spec_here).code == 0
     label = sorted((tmp_path / "data").rglob("test/*_std.json"))[0]
     content = label.read_bytes()

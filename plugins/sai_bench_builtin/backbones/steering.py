@@ -29,21 +29,24 @@ def steering_vectors(array: ArrayGeometry, directions: np.ndarray, frequencies_h
     Returns:
         [F, M, G] complex64.
     """
-    respond = _on_rigid_sphere if array.baffle == "rigid" else _in_the_open
     wave_numbers = 2 * np.pi * np.asarray(frequencies_hz, dtype=float) / SPEED_OF_SOUND_M_PER_S
+    responses = _on_rigid_sphere if array.baffle == "rigid" else _in_the_open
     vectors = np.empty((len(wave_numbers), array.microphones, len(directions)), dtype=np.complex64)
-    for start in range(0, len(wave_numbers), _BINS_AT_ONCE):
-        part = slice(start, start + _BINS_AT_ONCE)
-        vectors[part] = respond(array.positions_m, directions, wave_numbers[part])
+    # Formed in double precision, a few bins at a time to spare memory.
+    for start, part in responses(array.positions_m, directions, wave_numbers):
+        vectors[start : start + len(part)] = part
     return vectors
 
 
 def _in_the_open(positions, directions, wave_numbers):
-    return np.exp(1j * wave_numbers[:, None, None] * (positions @ directions.T))
+    """Yield (first bin, pressures [bins, M, G]): pure delays."""
+    paths_m = positions @ directions.T
+    for start, part in _in_parts(wave_numbers):
+        yield start, np.exp(1j * part[:, None, None] * paths_m)
 
 
 def _on_rigid_sphere(positions, directions, wave_numbers):
-    """Return the surface pressure on a rigid sphere.
+    """Yield (first bin, pressures [bins, M, G]) on the surface of a rigid sphere.
 
     Spherical harmonic series of a plane wave scattered by a rigid sphere (Williams, Fourier Acoustics, 1999,
     section 6.10); each capsule's distance from the centre is the sphere's radius.
@@ -51,9 +54,16 @@ def _on_rigid_sphere(positions, directions, wave_numbers):
     radii = np.linalg.norm(positions, axis=1)
     cosines = np.clip(positions @ directions.T / np.maximum(radii, 1e-12)[:, None], -1, 1)
     orders = np.arange(_orders_needed(wave_numbers.max() * radii.max()) + 1)
-    legendre = eval_legendre(orders[:, None, None], cosines)  # [L, M, G]
-    strengths = _mode_strengths(orders, wave_numbers[:, None] * radii)  # [L, F, M]
-    return np.einsum("lfm,lmg->fmg", strengths, legendre, optimize=True)
+    legendre = eval_legendre(orders[:, None], cosines[:, None])  # [M, L, G]
+    for start, part in _in_parts(wave_numbers):
+        strengths = _mode_strengths(orders, part * radii[:, None]).transpose(1, 2, 0)  # [M, bins, L]
+        pressures = strengths.real @ legendre + 1j * (strengths.imag @ legendre)
+        yield start, pressures.swapaxes(0, 1)
+
+
+def _in_parts(wave_numbers):
+    for start in range(0, len(wave_numbers), _BINS_AT_ONCE):
+        yield start, wave_numbers[start : start + _BINS_AT_ONCE]
 
 
 def _orders_needed(ka: float) -> int:

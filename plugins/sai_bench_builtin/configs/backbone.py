@@ -34,7 +34,7 @@ class SteeredPowerConfig(BackboneConfig):
     """How far back a bin looks, in seconds: only what exceeds the loudest of that time counts in full, the
     rest (steady or dying away, mostly reverberation) counts 3%. 0 counts everything."""
 
-    smoothing_frames: int = Field(2, ge=0, le=50)
+    smoothing_frames: int = Field(3, ge=0, le=50)
     """Label frames (0.1 s) on either side over which maps are averaged, with weights that fall linearly."""
 
     @field_validator("grid_height")

@@ -16,10 +16,10 @@ class StftConfig(FrontEndConfig):
     sample_rate_hz: int = Field(24000, ge=1000, le=192000, multiple_of=_FRAMES_PER_S)
     """Rate that the waveform is brought to, in Hz."""
 
-    n_fft: int = Field(512, ge=16, le=65536)
+    n_fft: int = Field(1024, ge=16, le=65536)
     """FFT and window length in samples."""
 
-    hop_samples: int = Field(240, ge=1)
+    hop_samples: int = Field(480, ge=1)
     """Distance of neighbouring STFT frames in samples; a label frame (0.1 s) must hold whole hops."""
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.interfaces import Metric
-from sai_bench.metrics.april_rendering import LOWEST_PEAK, AprilRenderer
+from sai_bench.metrics.april_rendering import LOWEST_PEAK, april_renderer
 from sai_bench.metrics.average_precision import (
     IOU_THRESHOLDS,
     mask_iou,
@@ -90,7 +90,7 @@ class April(Metric):
     def __init__(self, config: AprilConfig):
         """Prepare to score with the kernel width and threshold of `config`."""
         self._config = config
-        self._renderer = AprilRenderer(config.sigma_deg)
+        self._renderer = april_renderer(config.sigma_deg)
 
     def score_recording(
         self, predictions: Sequence[Annotation], labels: Sequence[Annotation]
