@@ -1,1 +1,1 @@
-"""results."""
+"""Run records, summary tables and pictures."""

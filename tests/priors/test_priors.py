@@ -153,7 +153,7 @@ def test_fitting_on_nothing_says_so():
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda w: w.pop("coefficients"), r"'coefficients': expected finite \(13, 224\), got nothing"),
+        (lambda w: w.pop("coefficients"), r"'coefficients': expected finite \(13, 264\), got nothing"),
         (
             lambda w: w.update(intercept=np.zeros(12)),
             r"'intercept': expected finite \(13,\), got shape \(12,\)",
@@ -169,7 +169,7 @@ def test_damaged_weights_are_refused_with_the_array_and_its_shape(fitted, damage
 
 
 def test_weights_of_another_number_of_bands_are_refused(fitted):
-    with pytest.raises(WeightsError, match=r"feature_mean.*\(344,\).*\(224,\)"):
+    with pytest.raises(WeightsError, match=r"feature_mean.*\(408,\).*\(264,\)"):
         LogMelLinear(LogMelLinearConfig(mel_bands=64)).load_weights(fitted[1])
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from sai_bench.audio import resample
 from sai_bench.sphere import FRAMES_PER_S, frame_count
 from sai_bench_builtin.configs.prior import LogMelLinearConfig
 
 STFT_FRAMES_PER_LABEL_FRAME = 5
+CONTRAST_BANDS = 7
 MODULATION_BANDS = 8
 MODULATION_EDGES_HZ = (2.0, 5.0, 10.0, 25.0)
 
@@ -19,9 +20,11 @@ MODULATION_EDGES_HZ = (2.0, 5.0, 10.0, 25.0)
 class LogMelStatistics:
     """Turns a waveform into one feature row a label frame.
 
-    Over the long window around the frame: mean, standard deviation and maximum of each log-mel band and the
-    mean absolute change from one 20-ms step to the next; the log modulation power of eight wide bands at 2-5,
-    5-10 and 10-25 Hz. Over the short window: mean of each band. Windows end at the recording's ends.
+    Over the long window around the frame: mean, standard deviation and maximum of each log-mel band, the mean
+    absolute change from one 20-ms step to the next, and the mean squared contrast of a band with the seven
+    around it (tones stand out, noise does not, whatever the room's colour); the log modulation power of eight
+    wide bands at 2-5, 5-10 and 10-25 Hz. Over the short window: mean of each band. Windows end at the
+    recording's ends.
     """
 
     def __init__(self, config: LogMelLinearConfig):
@@ -31,7 +34,7 @@ class LogMelStatistics:
     @property
     def size(self) -> int:
         """Return the number of features D."""
-        return 5 * self.config.mel_bands + MODULATION_BANDS * (len(MODULATION_EDGES_HZ) - 1)
+        return 6 * self.config.mel_bands + MODULATION_BANDS * (len(MODULATION_EDGES_HZ) - 1)
 
     def __call__(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """Return the features of a recording.
@@ -52,6 +55,7 @@ class LogMelStatistics:
         long, short = (_half_width(seconds) for seconds in (self.config.window_s, self.config.short_window_s))
         steps = log_mel.reshape(frames, STFT_FRAMES_PER_LABEL_FRAME, -1)
         change = np.abs(np.diff(log_mel, axis=0, prepend=log_mel[:1])).reshape(steps.shape)
+        contrast = (log_mel - uniform_filter1d(log_mel, CONTRAST_BANDS, axis=1, mode="nearest")) ** 2
         level = steps.mean(axis=1)
         mean = _window_mean(level, long)
         variance = _window_mean((steps**2).mean(axis=1), long) - mean**2
@@ -60,6 +64,7 @@ class LogMelStatistics:
             np.sqrt(np.maximum(variance, 0)),
             maximum_filter1d(steps.max(axis=1), 2 * long + 1, axis=0, mode="nearest"),
             _window_mean(change.mean(axis=1), long),
+            _window_mean(contrast.reshape(steps.shape).mean(axis=1), long),
             _modulation(log_mel, frames, long),
             _window_mean(level, short),
         ]
