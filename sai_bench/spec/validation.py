@@ -190,10 +190,12 @@ class _Check:
             self.report(node.mark, path, message)
             return (None,)
         found = [self.component("metric", n, (*path, str(i))) for i, n in enumerate(node.value)]
-        seen: list[ComponentSpec] = []
+        seen: set[str] = set()
         for item, metric in zip(node.value, found, strict=True):
-            if metric is not None and metric in seen:
-                message = f"'{metric.name}' stands here twice with the same keys. Remove one."
+            if metric is None:
+                continue
+            if metric.name in seen:
+                message = f"'{metric.name}' stands here twice. Remove one; a variant can have other keys."
                 self.report(item.mark, path, message)
-            seen += [metric] if metric is not None else []
+            seen.add(metric.name)
         return tuple(found)

@@ -297,7 +297,9 @@ def test_one_backbone_serves_several_arrays(backbone):
 
 def test_wrong_channel_count_is_refused():
     with pytest.raises(ValueError, match="4 channels, array 'em32' of 32"):
-        SteeredPower(SteeredPowerConfig(), FEATURES)(torch.zeros(1, 4, 5, 257, dtype=torch.cfloat), em32_array())
+        SteeredPower(SteeredPowerConfig(), FEATURES)(
+            torch.zeros(1, 4, 5, 257, dtype=torch.cfloat), em32_array()
+        )
 
 
 def test_config_rejects_grids_that_do_not_divide_the_image_and_empty_bands():
@@ -313,7 +315,12 @@ def test_config_rejects_grids_that_do_not_divide_the_image_and_empty_bands():
 def test_wiring_names_what_does_not_fit():
     config = SteeredPowerConfig()
     sphere = config.output(FEATURES)
-    assert (sphere.representation, sphere.channels, sphere.height, sphere.width) == ("steered_power", 1, 36, 72)
+    assert (sphere.representation, sphere.channels, sphere.height, sphere.width) == (
+        "steered_power",
+        1,
+        36,
+        72,
+    )
     with pytest.raises(WiringError, match="'complex_spectrum', got 'log_magnitude'"):
         config.output(FeatureSpec("log_magnitude", 24000, 512, 480, 257))
     with pytest.raises(WiringError, match="whole hops"):

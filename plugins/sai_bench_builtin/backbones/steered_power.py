@@ -68,7 +68,9 @@ class SteeredPower(Backbone):
         """
         batch, microphones = features.shape[:2]
         if microphones != array.microphones:
-            raise ValueError(f"features of {microphones} channels, array '{array.name}' of {array.microphones}")
+            raise ValueError(
+                f"features of {microphones} channels, array '{array.name}' of {array.microphones}"
+            )
         if microphones < 2:
             raise ValueError(f"steered_power needs at least 2 microphones, got {microphones}")
         spectra = features[..., self.band]
