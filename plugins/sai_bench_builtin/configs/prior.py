@@ -63,7 +63,7 @@ class LogMelLinearConfig(ComponentConfig):
     fit_frame_step: int = Field(default=2, ge=1)
     """Every how many label frames one is learned from; neighbours share most of their window."""
 
-    iterations: int = Field(default=100, ge=1)
+    iterations: int = Field(default=60, ge=1)
     """Most L-BFGS iterations."""
 
     @model_validator(mode="after")

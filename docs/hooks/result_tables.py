@@ -1,0 +1,203 @@
+"""Tables made from the committed results: no number in the documentation is typed by hand.
+
+As a script it brings a file that mkdocs does not build, the README, up to date:
+
+    python docs/hooks/result_tables.py README.md
+
+rewrites everything between `<!-- begin: NAME -->` and `<!-- end: NAME -->`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from sai_bench.results.record import RunRecord, read_record
+from sai_bench.results.summary import format_value, markdown_table
+from sai_bench.sphere import CLASS_NAMES
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+FIRST_RUN = RESULTS / "quickstart" / "result.json"
+SECOND_RUN = RESULTS / "quickstart" / "second_run.json"
+BENCHMARKS = RESULTS / "benchmarks.json"
+
+METRIC = "dcase2026_april"
+OFFICIAL_AND_MACRO = {
+    "mAP": ("map", "macro_present", "macro13", "macro_union"),
+    "Pearson r": ("pearson", "macro_pearson", None, None),
+    "distance error (%)": ("distance_mape", "macro_distance_mape", None, None),
+}
+"""Row -> the metric's numbers in the columns official, macro, over 13 classes, over the union."""
+
+_BLOCK = re.compile(r"(<!-- begin: ([\w-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+
+def quickstart() -> str:
+    """Return the summary of the quickstart run, its system beside the variants, and what it was run on."""
+    record = _first_run()
+    return f"{markdown_table(record)}\n{_circumstances(record)}\n"
+
+
+def quickstart_times() -> str:
+    """Return how long a first and a second run of the quickstart took, and what they had to compute."""
+    rows = []
+    for name, record in (("first", _first_run()), ("second", read_record(SECOND_RUN))):
+        stages = [stage for variant in record.variants.values() for stage in variant.stages.values()]
+        computed, reused = sum(s.computed for s in stages), sum(s.reused for s in stages)
+        seconds = (record.finished - record.started).total_seconds()
+        rows.append([name, f"{seconds:.0f}", str(computed), str(reused)])
+    return _table(["run", "seconds from start to end", "stage files computed", "reused"], rows)
+
+
+def quickstart_stages() -> str:
+    """Return the computing time of each stage of each system."""
+    rows = [
+        [system, stage, str(timing.recordings), f"{timing.seconds:.1f}", _factor(timing.real_time_factor)]
+        for system, variant in _first_run().variants.items()
+        for stage, timing in variant.stages.items()
+    ]
+    return _table(["system", "stage", "recordings", "seconds", "real-time factor"], rows, text_columns=2)
+
+
+def quickstart_classes() -> str:
+    """Return the average precision of each class."""
+    variants = _first_run().variants
+    rows = [
+        [
+            f"{category} {name}",
+            *(_number(v.metrics[METRIC]["per_class_ap"][str(category)]) for v in variants.values()),
+        ]
+        for category, name in enumerate(CLASS_NAMES)
+    ]
+    return _table(["class", *variants], rows)
+
+
+def quickstart_macro() -> str:
+    """Return the official numbers of the April metric beside true macro averages."""
+    rows = []
+    for system, variant in _first_run().variants.items():
+        numbers = variant.metrics[METRIC]
+        rows += [
+            [system, label, *("" if name is None else _number(numbers[name]) for name in names)]
+            for label, names in OFFICIAL_AND_MACRO.items()
+        ]
+    columns = ["system", "number", "official", "macro", "macro over 13", "macro over the union"]
+    return _table(columns, rows, text_columns=2)
+
+
+def quickstart_sizes() -> str:
+    """Return how large prediction files are, with and without the compressor."""
+    rows = []
+    for system, variant in _first_run().variants.items():
+        files = variant.files
+        dense, small = files["dense_bytes_total"], files["prediction_bytes_total"]
+        sizes = [files["prediction_bytes_mean"], files["prediction_bytes_max"], files["dense_bytes_max"]]
+        rows.append(
+            [
+                system,
+                str(files["detections"]),
+                *(f"{size / 1e6:.3g}" for size in sizes),
+                f"{dense / small:.1f}" if small else "n/a",
+            ]
+        )
+    columns = ["system", "detections", "mean MB", "largest MB", "largest MB uncompressed", "times smaller"]
+    return _table(columns, rows)
+
+
+def benchmarks() -> str:
+    """Return the timed parts, with the figures that each benchmark reports besides its time."""
+    content = json.loads(BENCHMARKS.read_text())
+    figures = list(dict.fromkeys(name for one in content["benchmarks"] for name in one["figures"]))
+    rows = [
+        [
+            one["name"],
+            str(one["rounds"]),
+            f"{one['median_s'] * 1000:.3g}",
+            *(f"{one['figures'][name]:.3g}" if name in one["figures"] else "" for name in figures),
+        ]
+        for one in content["benchmarks"]
+    ]
+    machine = content["machine"]
+    table = _table(["benchmark", "rounds", "median ms", *(name.replace("_", " ") for name in figures)], rows)
+    place = f"{machine['cpu']}, {machine['logical_cores']} logical cores; Python {machine['python']}."
+    return f"{table}\nMeasured on {place}\n"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "quickstart": quickstart,
+    "quickstart-times": quickstart_times,
+    "quickstart-stages": quickstart_stages,
+    "quickstart-classes": quickstart_classes,
+    "quickstart-macro": quickstart_macro,
+    "quickstart-sizes": quickstart_sizes,
+    "benchmarks": benchmarks,
+}
+"""What may stand after `table:` in a marker."""
+
+
+def with_fresh_tables(text: str) -> str:
+    """Return a text with the tables between its begin and end markers made anew.
+
+    Raises:
+        ValueError: a marker names no table, or a begin has no end.
+    """
+
+    def fresh(block: re.Match) -> str:
+        begin, name, end = block.groups()
+        if name not in TABLES:
+            raise ValueError(f"unknown table '{name}'. Tables: {', '.join(TABLES)}.")
+        return f"{begin}{TABLES[name]()}{end}"
+
+    if text.count("<!-- begin: ") != len(_BLOCK.findall(text)):
+        raise ValueError("a '<!-- begin: NAME -->' has no '<!-- end: NAME -->'.")
+    return _BLOCK.sub(fresh, text)
+
+
+@functools.cache
+def _first_run() -> RunRecord:
+    return read_record(FIRST_RUN)
+
+
+def _circumstances(record: RunRecord) -> str:
+    environment, data = record.environment, record.data
+    packages = environment.get("packages", {})
+    git = environment.get("git") or {}
+    revision = f", commit {git['commit'][:10]}" if git.get("commit") else ""
+    return (
+        f"Split `{data.split}`: {data.recordings} recordings, {data.audio_s:.0f} s of audio. "
+        f"Seed {record.seed}. {environment.get('cpu') or 'unknown processor'}, "
+        f"{environment.get('logical_cores')} logical cores. {environment.get('python')}, "
+        f"torch {packages.get('torch')}, sai-bench {packages.get('sai-bench')}{revision}."
+    )
+
+
+def _number(value: float | None) -> str:
+    return format_value("", value)
+
+
+def _factor(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3g}"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1) -> str:
+    """Return a Markdown table whose first columns hold text and the others numbers."""
+    rules = [":---" if i < text_columns else "---:" for i in range(len(columns))]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (columns, rules, *rows))
+
+
+def main(paths: Sequence[str]) -> None:
+    """Rewrite the generated tables of files."""
+    for path in map(Path, paths):
+        old = path.read_text()
+        new = with_fresh_tables(old)
+        if new != old:
+            path.write_text(new)
+        print(f"{path}: {'rewritten' if new != old else 'up to date'}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
