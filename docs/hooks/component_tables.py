@@ -121,7 +121,7 @@ def _type(field: Mapping, definitions: Mapping) -> str:
 
 
 def _bounds(field: Mapping) -> str:
-    """Return the bounds of a number, such as ` >= 0, < 1`."""
+    """Return the bounds of a number, such as ` (>= 0, < 1)`."""
     signs = {
         "minimum": ">=",
         "exclusiveMinimum": ">",
@@ -129,8 +129,8 @@ def _bounds(field: Mapping) -> str:
         "exclusiveMaximum": "<",
         "multipleOf": "a multiple of",
     }
-    bounds = [f"{sign} {field[name]:g}" for name, sign in signs.items() if name in field]
-    return f" {', '.join(bounds)}" if bounds else ""
+    bounds = [f"{sign} {field[name]}" for name, sign in signs.items() if name in field]
+    return f" ({', '.join(bounds)})" if bounds else ""
 
 
 def _name(reference: str) -> str:

@@ -92,7 +92,9 @@ def test_two_blobs_give_two_disjoint_regions_strongest_first():
 
 
 def test_touching_blobs_are_divided_between_their_peaks():
-    candidates = decode(blobs((23, 0, 0.5), (-22, 0, 0.5)), shape="region", region_fraction=0.1)
+    candidates = decode(
+        blobs((23, 0, 0.5), (-22, 0, 0.5)), shape="region", region_fraction=0.1, region_radius_deg=60.0
+    )
 
     energies = candidates.energies[0, 0, :2]
 

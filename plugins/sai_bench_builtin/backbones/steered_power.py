@@ -120,10 +120,9 @@ class _Steering:
         phases = torch.sgn(torch.from_numpy(steering_vectors(array, directions, frequencies_hz))).to(device)
         microphones = array.microphones
         self.first, self.second = torch.triu_indices(microphones, microphones, 1, device=device)
-        if len(self.first) * phases.shape[0] * phases.shape[2] * 8 <= _TABLE_BYTES:
-            self.table = self._table_of_pairs(phases)
-        else:
-            self.table, self.conjugates = None, phases.conj().resolve_conj()  # [F, M, G]
+        fits = len(self.first) * phases.shape[0] * phases.shape[2] * 8 <= _TABLE_BYTES
+        self.table = self._table_of_pairs(phases) if fits else None
+        self.conjugates = None if fits else phases.conj().resolve_conj()  # [F, M, G]
 
     def power(self, phases):
         """Return the steered power [n, G] of weighted phases [n, F, M, H]."""

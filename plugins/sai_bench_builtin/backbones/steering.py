@@ -72,7 +72,10 @@ def _orders_needed(ka: float) -> int:
 
 
 def _mode_strengths(orders, ka):
-    """Return i^l (2l + 1) (-i) / ((ka)^2 h_l'(ka)), h the outgoing spherical Hankel function, [L, *ka.shape]."""
+    """Return i^l (2l + 1) (-i) / ((ka)^2 h_l'(ka)), [L, *ka.shape].
+
+    h is the spherical Hankel function of outgoing waves, of the second kind for exp(+i omega t).
+    """
     order = orders.reshape(-1, *[1] * ka.ndim)
     x = np.where(ka < _STILL, 1.0, ka)
     with np.errstate(all="ignore"):

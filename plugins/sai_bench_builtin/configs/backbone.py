@@ -74,14 +74,14 @@ class SteeredPowerConfig(BackboneConfig):
             )
         if features.sample_rate_hz % (_FRAMES_PER_S * features.hop_samples):
             raise WiringError(
-                f"steered_power needs whole hops in a label frame of 0.1 s, got a hop of {features.hop_samples} "
-                f"samples at {features.sample_rate_hz} Hz. Choose a hop that divides "
+                f"steered_power needs whole hops in a label frame of 0.1 s, got a hop of "
+                f"{features.hop_samples} samples at {features.sample_rate_hz} Hz. Choose a hop that divides "
                 f"{features.sample_rate_hz / _FRAMES_PER_S:g} samples."
             )
         if not len(self.bins(features)):
             raise WiringError(
-                f"steered_power: no frequency bin lies in {self.min_hz:g} ... {self.max_hz:g} Hz; the bins are "
-                f"{features.sample_rate_hz / features.n_fft:g} Hz apart and end at "
+                f"steered_power: no frequency bin lies in {self.min_hz:g} ... {self.max_hz:g} Hz; the "
+                f"bins are {features.sample_rate_hz / features.n_fft:g} Hz apart and end at "
                 f"{features.sample_rate_hz / 2:g} Hz. Widen min_hz ... max_hz or raise n_fft."
             )
         return SphereSpec("steered_power", channels=1, height=self.grid_height, width=self.grid_width)

@@ -23,16 +23,16 @@ class PeakRegionsConfig(DecoderConfig):
     """Least angle between two peaks of a frame, in degrees; the weaker one is dropped."""
 
     shape: Literal["disc", "region"] = "disc"
-    """`disc`: a round blob of fixed width at the refined peak. `region`: the cells around the peak that exceed
-    `region_fraction` of it, with the energy of the map."""
+    """`disc`: a round blob of fixed width at the refined peak. `region`: the cells around the peak that
+    exceed `region_fraction` of it, with the energy of the map."""
 
     disc_width_deg: float = Field(5.0, gt=0, le=60)
     """Standard deviation of the Gaussian energy of a disc, in degrees."""
 
-    region_fraction: float = Field(0.6, ge=0, lt=1)
+    region_fraction: float = Field(0.75, ge=0, lt=1)
     """Cells below this fraction of the peak, both counted from the map's mean, lie outside the region."""
 
-    region_radius_deg: float = Field(20.0, gt=0, le=180)
+    region_radius_deg: float = Field(10.0, gt=0, le=180)
     """Cells further than this from the peak lie outside the region, in degrees."""
 
     contrast_at_zero: float = Field(0.03, ge=0, lt=1)

@@ -43,7 +43,7 @@ class RegionCandidates(Candidates):
     energies: torch.Tensor
 
     def masks(self, selection: torch.Tensor) -> torch.Tensor:
-        """Return [n, 180, 360] energies, interpolated between cells, for (segment, frame, mask) rows [n, 3]."""
+        """Return energies [n, 180, 360], interpolated between cells, of (segment, frame, mask) [n, 3]."""
         batch, frame, mask = selection.unbind(1)
         return upsample_to_image(self.energies[batch, frame, mask])
 
@@ -61,7 +61,7 @@ class DiscCandidates(Candidates):
     width_deg: float
 
     def masks(self, selection: torch.Tensor) -> torch.Tensor:
-        """Return [n, 180, 360] energies, exact at every pixel, for (segment, frame, mask) rows [n, 3]."""
+        """Return energies [n, 180, 360], exact at every pixel, of (segment, frame, mask) [n, 3]."""
         batch, frame, mask = selection.unbind(1)
         pixels = _grid_vectors(ROWS, COLUMNS).to(self.centres.device)
         energies = _blob(self.centres[batch, frame, mask] @ pixels.T, self.width_deg)
@@ -132,7 +132,7 @@ class PeakRegions(Decoder):
         return torch.stack(cells, 1), torch.stack(contrasts, 1)
 
     def _refined(self, heights, cells):
-        """Return unit vectors [n, R, 3] of the peaks, between cells: parabolas along azimuth and elevation."""
+        """Return unit vectors [n, R, 3] of the peaks, between cells: a parabola along each axis."""
         height, width = self.grid
         rows, columns = cells // width, cells % width
         padded = _pad_on_sphere(heights.unflatten(1, self.grid))
@@ -145,7 +145,7 @@ class PeakRegions(Decoder):
         return _vectors_at(x, y)
 
     def _regions(self, heights, cells, contrasts):
-        """Return energies [n, R, G]: heights relative to the peak, 0 outside; each cell in one region at most."""
+        """Return energies [n, R, G]: heights relative to the peak; each cell in one region at most."""
         config = self.config
         energies = heights[:, None] / contrasts.clamp_min(torch.finfo(heights.dtype).tiny)[:, :, None]
         cosines = self.vectors[cells] @ self.vectors.T  # [n, R, G]
