@@ -1,7 +1,8 @@
 """The hook that mkdocs calls: generated parts take the place of their markers in a page.
 
-`<!-- table: NAME -->` becomes a table of committed results, `<!-- components: KIND -->` the components of a
-kind with all their keys, `<!-- keys: SECTION -->` the keys of a section of a spec.
+`<!-- table: NAME -->` becomes a table of committed results, `<!-- file: NAME -->` a file of the repository,
+`<!-- components: KIND -->` the components of a kind with all their keys, `<!-- keys: SECTION -->` the keys of
+a section of a spec.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ MARKER = re.compile(r"<!-- *([\w-]+): *([\w-]+) *-->")
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "table": result_tables.TABLES,
+    "file": result_tables.QUOTED_FILES,
     "components": component_tables.COMPONENTS,
     "keys": component_tables.SECTIONS,
 }

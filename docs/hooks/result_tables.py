@@ -1,6 +1,7 @@
 """Tables made from the committed results: no number in the documentation is typed by hand.
 
-As a script it brings a file that mkdocs does not build, the README, up to date:
+Quoted files are kept true likewise. As a script it brings a file that mkdocs does not build, the README, up
+to date:
 
     python docs/hooks/result_tables.py README.md
 
@@ -20,7 +21,8 @@ from sai_bench.results.record import RunRecord, read_record
 from sai_bench.results.summary import format_value, markdown_table
 from sai_bench.sphere import CLASS_NAMES
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+REPOSITORY = Path(__file__).resolve().parents[2]
+RESULTS = REPOSITORY / "docs" / "results"
 FIRST_RUN = RESULTS / "quickstart" / "result.json"
 SECOND_RUN = RESULTS / "quickstart" / "second_run.json"
 BENCHMARKS = RESULTS / "benchmarks.json"
@@ -61,6 +63,17 @@ def quickstart_stages() -> str:
         for stage, timing in variant.stages.items()
     ]
     return _table(["system", "stage", "recordings", "seconds", "real-time factor"], rows, text_columns=2)
+
+
+def fusion_log() -> str:
+    """Return what the log says of the quickstart's own system when another fusion rule is tried after it."""
+    record = _first_run()
+    lines = [f"{'fit':<9} prior {record.components['prior'].name} reused"]
+    done = "reused"
+    for stage, timing in record.variants[record.name].stages.items():
+        done = "computed" if stage == "fuse" else done
+        lines.append(f"{stage:<9} {timing.recordings} recordings {done}")
+    return "```text\n" + "\n".join(lines) + "\n```\n"
 
 
 def quickstart_classes() -> str:
@@ -131,6 +144,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "quickstart": quickstart,
     "quickstart-times": quickstart_times,
     "quickstart-stages": quickstart_stages,
+    "fusion-log": fusion_log,
     "quickstart-classes": quickstart_classes,
     "quickstart-macro": quickstart_macro,
     "quickstart-sizes": quickstart_sizes,
@@ -139,18 +153,31 @@ TABLES: dict[str, Callable[[], str]] = {
 """What may stand after `table:` in a marker."""
 
 
-def with_fresh_tables(text: str) -> str:
-    """Return a text with the tables between its begin and end markers made anew.
+def quoted(path: str, language: str) -> str:
+    """Return a file of the repository as a fenced block of code."""
+    return f"```{language}\n{(REPOSITORY / path).read_text()}```\n"
+
+
+QUOTED_FILES: dict[str, Callable[[], str]] = {
+    "quickstart-spec": functools.partial(quoted, "specs/quickstart.yaml", "yaml"),
+    "example-plugin": functools.partial(quoted, "plugins/example_single_file.py", "python"),
+}
+"""What may stand after `file:` in a marker."""
+
+
+def with_fresh_blocks(text: str) -> str:
+    """Return a text with the tables and files between its begin and end markers made anew.
 
     Raises:
-        ValueError: a marker names no table, or a begin has no end.
+        ValueError: a marker names neither a table nor a file, or a begin has no end.
     """
+    known = TABLES | QUOTED_FILES
 
     def fresh(block: re.Match) -> str:
         begin, name, end = block.groups()
-        if name not in TABLES:
-            raise ValueError(f"unknown table '{name}'. Tables: {', '.join(TABLES)}.")
-        return f"{begin}{TABLES[name]()}{end}"
+        if name not in known:
+            raise ValueError(f"unknown marker 'begin: {name}'. Known: {', '.join(known)}.")
+        return f"{begin}{known[name]()}{end}"
 
     if text.count("<!-- begin: ") != len(_BLOCK.findall(text)):
         raise ValueError("a '<!-- begin: NAME -->' has no '<!-- end: NAME -->'.")
@@ -190,10 +217,10 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text_columns: 
 
 
 def main(paths: Sequence[str]) -> None:
-    """Rewrite the generated tables of files."""
+    """Rewrite the generated parts of files."""
     for path in map(Path, paths):
         old = path.read_text()
-        new = with_fresh_tables(old)
+        new = with_fresh_blocks(old)
         if new != old:
             path.write_text(new)
         print(f"{path}: {'rewritten' if new != old else 'up to date'}")
