@@ -12,46 +12,83 @@ from typing import TYPE_CHECKING
 from sai_bench.hookspec import hookimpl
 
 if TYPE_CHECKING:
-    from sai_bench.config import ComponentConfig
+    from sai_bench.config import (
+        BackboneConfig,
+        ComponentConfig,
+        DecoderConfig,
+        FrontEndConfig,
+        SpecPath,
+    )
     from sai_bench.interfaces import (
         Backbone,
+        Candidates,
+        CandidateSpec,
         Compressor,
         Dataset,
         Decoder,
+        Example,
+        FeatureSpec,
         FrontEnd,
         Fusion,
         Metric,
         Prior,
+        Recording,
+        SphereSpec,
     )
     from sai_bench.spec import load_spec
     from sai_bench.system import System
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "ComponentConfig": "sai_bench.config",
-    "FrontEnd": "sai_bench.interfaces",
-    "Backbone": "sai_bench.interfaces",
-    "Decoder": "sai_bench.interfaces",
-    "Prior": "sai_bench.interfaces",
-    "Fusion": "sai_bench.interfaces",
-    "Compressor": "sai_bench.interfaces",
-    "Dataset": "sai_bench.interfaces",
-    "Metric": "sai_bench.interfaces",
-    "System": "sai_bench.system",
-    "load_spec": "sai_bench.spec",
+_HOMES = {
+    "sai_bench.config": (
+        "BackboneConfig",
+        "ComponentConfig",
+        "DecoderConfig",
+        "FrontEndConfig",
+        "SpecPath",
+    ),
+    "sai_bench.interfaces": (
+        "Backbone",
+        "CandidateSpec",
+        "Candidates",
+        "Compressor",
+        "Dataset",
+        "Decoder",
+        "Example",
+        "FeatureSpec",
+        "FrontEnd",
+        "Fusion",
+        "Metric",
+        "Prior",
+        "Recording",
+        "SphereSpec",
+    ),
+    "sai_bench.spec": ("load_spec",),
+    "sai_bench.system": ("System",),
 }
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Backbone",
+    "BackboneConfig",
+    "CandidateSpec",
+    "Candidates",
     "ComponentConfig",
     "Compressor",
     "Dataset",
     "Decoder",
+    "DecoderConfig",
+    "Example",
+    "FeatureSpec",
     "FrontEnd",
+    "FrontEndConfig",
     "Fusion",
     "Metric",
     "Prior",
+    "Recording",
+    "SpecPath",
+    "SphereSpec",
     "System",
     "__version__",
     "hookimpl",

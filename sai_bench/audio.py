@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,17 @@ import soundfile
 from sai_bench.errors import AudioError
 from sai_bench.sphere import FRAMES_PER_S
 
+_LARGEST_DENOMINATOR = 1000
+
 KNOWN_CHANNELS = {4: "MIC", 32: "em32"}
 
 
-def read_recording(path: Path) -> tuple[np.ndarray, int]:
-    """Read a 4-channel MIC or 32-channel em32 recording.
+def read_recording(path: Path, channels: int | None = None) -> tuple[np.ndarray, int]:
+    """Read a multichannel recording.
+
+    Args:
+        path: a file that soundfile reads, such as wav or flac.
+        channels: how many channels it must have; None: 4 (MIC) or 32 (em32).
 
     Returns:
         waveform [M, S] float32 with full scale 1, and its sample rate in Hz.
@@ -23,18 +30,22 @@ def read_recording(path: Path) -> tuple[np.ndarray, int]:
         AudioError: unreadable, wrong channel count, empty, shorter than a label frame, NaN or infinite.
     """
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        # Opened here, because soundfile cannot open every name that a file system allows.
+        with open(path, "rb") as stream:
+            samples, rate = soundfile.read(stream, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
         reason = "no such file" if not Path(path).exists() else str(error)
         raise AudioError(
             f"{path}: cannot be read as audio ({reason}). Expected a wav or flac file."
         ) from error
     waveform = np.ascontiguousarray(samples.T)
-    channels, length = waveform.shape
-    if channels not in KNOWN_CHANNELS:
+    found, length = waveform.shape
+    if found not in ([channels] if channels else KNOWN_CHANNELS):
         expected = " or ".join(f"{n} channels ({name})" for n, name in KNOWN_CHANNELS.items())
+        if channels:
+            expected = f"{channels} channels, as the data set says"
         raise AudioError(
-            f"{path}: has {channels} channel{'s' * (channels != 1)}, expected {expected}. "
+            f"{path}: has {found} channel{'s' * (found != 1)}, expected {expected}. "
             "Record or export the raw array channels."
         )
     if length * FRAMES_PER_S < rate:
@@ -53,10 +64,16 @@ def read_recording(path: Path) -> tuple[np.ndarray, int]:
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """Return `waveform` [M, S] at another rate (torchaudio's windowed-sinc resampler, its defaults)."""
+    """Return `waveform` [M, S] at another rate (torchaudio's windowed-sinc resampler, its defaults).
+
+    The resampler's kernel grows with the denominator of the ratio of the rates. Odd rates such as 44101 Hz
+    are therefore taken for the nearest simple ratio; that stretches time by less than a millionth.
+    """
     if from_hz == to_hz:
         return waveform
     import torch
     import torchaudio
 
-    return torchaudio.functional.resample(torch.from_numpy(waveform), from_hz, to_hz).numpy()
+    ratio = Fraction(to_hz, from_hz).limit_denominator(_LARGEST_DENOMINATOR)
+    resampled = torchaudio.functional.resample(torch.from_numpy(waveform), ratio.denominator, ratio.numerator)
+    return resampled.numpy()

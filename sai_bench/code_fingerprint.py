@@ -1,8 +1,9 @@
 """A hash of the source code behind a component or stage, so that results of older code are never reused.
 
-The hash covers a module and every module that it imports, directly or not, from its own package or from the
-sai_bench core. Libraries are not followed: their versions stand in the run record. Nothing is imported; the
-sources are found and parsed.
+The hash covers a file and every module that it imports, directly or not, if that module is part of sai_bench,
+of a package that registers components, of the file's own package, or the user's own code (importable from
+anywhere but the standard library and the folder of installed packages). Installed libraries are not followed:
+their versions are part of the keys. Nothing is imported; sources are found and parsed.
 """
 
 from __future__ import annotations
@@ -10,59 +11,121 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+
+from sai_bench.hookspec import ENTRY_POINT_GROUP
 
 CORE = "sai_bench"
 
 
-@functools.cache
-def code_fingerprint(module: str) -> str:
-    """Return the SHA-256 of the sources behind `module` as hexadecimal text.
+def code_fingerprint(*starts: str | Path) -> str:
+    """Return the SHA-256 of the sources behind modules (dotted names) or files, as hexadecimal text.
 
     Raises:
-        ModuleNotFoundError: the module does not exist.
+        ModuleNotFoundError: a module does not exist.
     """
-    package = module.partition(".")[0]
     found: dict[str, bytes] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name == CORE:
+    waiting: list[tuple[str, Path]] = []
+    own_packages = set()
+    for start in starts:
+        if isinstance(start, Path):
+            waiting.append((f"file {start.name}", start))
             continue
-        path = _source_path(name)
+        path = _source_path(start)
         if path is None:
+            raise ModuleNotFoundError(f"No source found for module {start!r}", name=start)
+        own_packages.add(start.partition(".")[0])
+        waiting.append((start, path))
+    while waiting:
+        name, path = waiting.pop()
+        if name in found:
             continue
-        source = path.read_bytes()
-        found[name] = source
-        is_package = path.name == "__init__.py"
-        for imported in _imports(source, name if is_package else name.rpartition(".")[0]):
-            if imported.partition(".")[0] in (package, CORE):
-                waiting.append(imported)
-    if module not in found:
-        raise ModuleNotFoundError(f"No source found for module {module!r}", name=module)
-    digest = hashlib.sha256()
+        digest, imports = _parsed(path, name)
+        found[name] = digest
+        for imported in imports:
+            path = _source_path(imported) if imported != CORE else None
+            if path is not None and _is_followed(imported.partition(".")[0], own_packages):
+                waiting.append((imported, path))
+    whole = hashlib.sha256()
     for name in sorted(found):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(found[name]).digest())
-    return digest.hexdigest()
+        whole.update(name.encode() + b"\0" + found[name])
+    return whole.hexdigest()
+
+
+def _is_followed(package: str, own_packages: set[str]) -> bool:
+    return package in own_packages or package in _component_packages() or _is_users_own(package)
+
+
+@functools.cache
+def _component_packages() -> frozenset[str]:
+    """Return sai_bench and the packages that register components."""
+    entry_points = importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
+    return frozenset({CORE} | {entry_point.value.partition(".")[0] for entry_point in entry_points})
+
+
+@functools.cache
+def _is_users_own(package: str) -> bool:
+    path = _source_path(package) or next(iter(_search_folders(package)), None)
+    if path is None:
+        return False
+    installed = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return not any(path.resolve().is_relative_to(Path(folder).resolve()) for folder in installed)
 
 
 @functools.cache
 def _source_path(module: str) -> Path | None:
-    """Return where a module's source stands, None if `module` is no module (but a class, say)."""
+    """Return where a module's source stands, None if `module` is no module with a file (but a class, say)."""
     parent, _, leaf = module.rpartition(".")
     if not parent:
-        spec = importlib.util.find_spec(module)
-        return Path(spec.origin) if spec and spec.origin else None
+        spec = _find_top_level(module)
+        return Path(spec.origin) if spec and spec.origin and Path(spec.origin).is_file() else None
     # Not find_spec for inner modules: it would import the parent packages.
-    parent_path = _source_path(parent)
-    if parent_path is None or parent_path.name != "__init__.py":
-        return None
-    for candidate in (parent_path.parent / f"{leaf}.py", parent_path.parent / leaf / "__init__.py"):
-        if candidate.is_file():
-            return candidate
+    for folder in _search_folders(parent):
+        for candidate in (folder / leaf / "__init__.py", folder / f"{leaf}.py", *folder.glob(f"{leaf}.*.so")):
+            if candidate.is_file():
+                return candidate
     return None
+
+
+@functools.cache
+def _search_folders(package: str) -> tuple[Path, ...]:
+    """Return the folders in which a package's modules lie; several for a namespace package."""
+    parent, _, leaf = package.rpartition(".")
+    if not parent:
+        spec = _find_top_level(package)
+        return tuple(Path(folder) for folder in (spec and spec.submodule_search_locations) or ())
+    return tuple(folder / leaf for folder in _search_folders(parent) if (folder / leaf).is_dir())
+
+
+def _find_top_level(module: str):
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # ValueError: such as __main__, which has no spec
+        return None
+
+
+def _parsed(path: Path, name: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return the hash of a file and the dotted names that it imports; compiled code imports nothing known."""
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).digest()
+    if path.suffix != ".py":
+        return digest, ()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return digest, _imports_of(digest, content, package)
+
+
+_remembered: dict[tuple[bytes, str], tuple[str, ...]] = {}
+
+
+def _imports_of(digest: bytes, content: bytes, package: str) -> tuple[str, ...]:
+    """Return the imports of a source; parsing costs milliseconds, so each content is parsed once."""
+    if (digest, package) not in _remembered:
+        _remembered[digest, package] = tuple(_imports(content, package))
+    return _remembered[digest, package]
 
 
 def _imports(source: bytes, package: str) -> Iterator[str]:

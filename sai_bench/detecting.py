@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sai_bench.audio import read_recording
-from sai_bench.errors import AudioError
+from sai_bench.errors import AudioError, component_errors
 from sai_bench.files import safe_name
 from sai_bench.predictions import write_detections
-from sai_bench.running import open_output, prepare_data
+from sai_bench.run_folder import make_writable_folder
+from sai_bench.running import prepare_data
 from sai_bench.sphere import array_for_channels, frame_count
 from sai_bench.stages.fitting import fit_prior, needs_fit
 
 if TYPE_CHECKING:
-    from sai_bench.progress import Reporter
     from sai_bench.spec import Spec
     from sai_bench.sphere import Baffle
+    from sai_bench.stages.stage import Context
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,7 @@ class DetectedRecording:
 
 
 def detect_recordings(
-    spec: Spec,
-    paths: Sequence[Path],
-    out: Path,
-    baffle: Baffle,
-    reporter: Reporter,
-    workers: int | None = None,
+    spec: Spec, paths: Sequence[Path], out: Path, baffle: Baffle, context: Context
 ) -> Iterator[DetectedRecording]:
     """Write `<recording>.json` and `<recording>.png` to `out` for each recording.
 
@@ -48,28 +44,28 @@ def detect_recordings(
         paths: recordings of any rate, 4 (MIC) or 32 (em32) channels.
         out: folder for the results.
         baffle: whether the capsules sit on a rigid sphere, as a real em32's do.
-        reporter: told about progress.
-        workers: processes for rendering and the like; default: one per core.
+        context: cache, workers, reporter.
 
     Raises:
         AudioError: some recordings cannot be used; all of them are named before any work begins.
+        StageError: a component raised.
     """
     spec.require_system()
     _check_all(paths)
-    context = open_output(out, reporter, workers)
+    make_writable_folder(out, "--out")
     weights = None
     if needs_fit(spec):
-        fitted = fit_prior(spec, prepare_data(spec, context.workers, reporter), context)
-        weights = fitted.weights
+        weights = fit_prior(spec, prepare_data(spec, context), context).weights
 
     from sai_bench.results.pictures import draw_recording
     from sai_bench.system import System
 
-    system = System(spec, weights)
+    with component_errors("Building the system failed"):
+        system = System(spec, weights)
     for path in paths:
         waveform, rate = read_recording(path)
-        array = array_for_channels(len(waveform), baffle)
-        detections = system(waveform, rate, array, path.stem)
+        with component_errors(f"{path}: detection failed"):
+            detections = system(waveform, rate, array_for_channels(len(waveform), baffle), path.stem)
         json_path = out / f"{safe_name(path.stem)}.json"
         write_detections(json_path, detections)
         frames = frame_count(waveform.shape[1], rate)

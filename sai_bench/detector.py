@@ -89,7 +89,9 @@ class Detector:
                 f"The backbone returned too few label frames for {piece.shape[1]} samples: "
                 f"{sphere.shape[1]} of {last - first} wanted. Expected one per 0.1 s."
             )
-        return self._keep(self._decoder(sphere))
+        candidates = self._decoder(sphere)
+        check_candidates(candidates, last - first, type(self._decoder).__name__)
+        return self._keep(candidates)
 
     def _keep(self, candidates: Candidates) -> Regions:
         """Select the candidates worth keeping and store their masks compactly."""
@@ -143,6 +145,26 @@ class Detector:
             energies.append(np.rint(relative[mask, pixel] * ENERGY_STEPS).astype(np.uint8))
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         return starts, np.concatenate(pixels), np.concatenate(energies)
+
+
+def check_candidates(candidates: Candidates, frames: int, decoder: str) -> None:
+    """Raise ContractError unless `candidates` of one segment have matching shapes and scores in [0, 1]."""
+    slots, masks = candidates.scores.shape[-1], candidates.mask_logits.shape[2]
+    expected = {
+        "scores": (1, frames, slots),
+        "class_logits": (1, frames, slots, CLASSES + 1),
+        "mask_logits": (1, frames, masks, *candidates.mask_logits.shape[3:5]),
+        "mask_of": (slots,),
+    }
+    for name, shape in expected.items():
+        found = tuple(getattr(candidates, name).shape)
+        if found != shape:
+            raise ContractError(f"Decoder {decoder} returned {name} of shape {found}, expected {shape}.")
+    scores = candidates.scores
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ContractError(f"Decoder {decoder} returned scores that are NaN or outside [0, 1].")
+    if not candidates.class_logits.isfinite().all():
+        raise ContractError(f"Decoder {decoder} returned class logits that are not finite.")
 
 
 def _row_numbers(rows: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ work failed. A message says what is wrong, where, what was expected and the next
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class SaiBenchError(Exception):
@@ -74,6 +75,27 @@ class ContractError(SaiBenchError):
     """A component broke the contract of its kind, such as a fusion rule that returns NaN."""
 
     exit_code = 1
+
+
+@contextmanager
+def component_errors(doing: str) -> Iterator[None]:
+    """Turn whatever a component raises (a plugin may even call sys.exit) into a StageError.
+
+    Args:
+        doing: what failed, such as `Stage prior failed on recording fold4_room1_mix001`.
+
+    Raises:
+        StageError: with the component's exception as its cause; errors of sai_bench pass as they are.
+    """
+    try:
+        yield
+    except (SaiBenchError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise StageError(
+            f"{doing} ({type(error).__name__}: {error}). The traceback above shows where. What was finished "
+            "before is kept: repair the component and run the same command again."
+        ) from error
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ fuse -> threshold -> strongest few of each frame -> untie -> points -> compress.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,10 @@ def fuse_and_select(
     Raises:
         ContractError: the fusion rule did not return finite scores [n] in [0, 1].
     """
-    check_activity(p, int(regions.frame_count))
+    if p.shape != (CLASSES, int(regions.frame_count)):
+        raise ContractError(
+            f"Class activity has shape {p.shape}, but the detector heard {int(regions.frame_count)} frames."
+        )
     fused = fuse(regions, p, fusion)
     kept = np.flatnonzero(fused >= settings.score_threshold)
     lot = _lots(regions, kept, recording)
@@ -105,11 +108,12 @@ def untie(scores: np.ndarray, lots: np.ndarray) -> np.ndarray:
     """
     steps = _steps(scores)
     order = np.lexsort((lots, -steps))
-    # Strictly falling integers: v_i = min over j <= i of (s_j + j) - i.
+    # Strictly falling integers: v_i = min over j <= i of (s_j + j) - i; at the bottom, where they would pass
+    # zero, n, n-1 ... 1 take over, and the larger of two strictly falling sequences is one, too.
     ordinal = np.arange(len(steps))
     falling = np.minimum.accumulate(steps[order] + ordinal) - ordinal
     result = np.empty(len(steps))
-    result[order] = np.maximum(falling, 0) / 10**SCORE_DECIMALS
+    result[order] = np.maximum(falling, len(steps) - ordinal) / 10**SCORE_DECIMALS
     return result
 
 
@@ -123,8 +127,8 @@ def detections_of(
     """
     classes, masks = regions.classes, regions.masks
     point_sets = [regions.points(masks[i], settings.mask_energy) for i in selection.candidates]
-    compressed = compressor(point_sets, selection.scores)
-    check_point_sets(compressed, point_sets, type(compressor).__name__)
+    returned = compressor(point_sets, selection.scores.copy())
+    compressed = checked_point_sets(returned, point_sets, type(compressor).__name__)
     return [
         Detection(int(regions.frames[i]), int(classes[i]), float(score), points)
         for i, score, points in zip(selection.candidates, selection.scores, compressed, strict=True)
@@ -152,39 +156,36 @@ def dense_size_bytes(regions: Regions, selection: Selection, settings: ExportSet
     return size
 
 
-def check_activity(p: np.ndarray, frames: int) -> None:
-    """Raise ContractError unless `p` is a class activity [K, frames] in [0, 1]."""
-    if p.shape != (CLASSES, frames):
-        raise ContractError(
-            f"The prior returned shape {p.shape}, expected ({CLASSES}, {frames}): a row for each class and a "
-            "column for each label frame."
-        )
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ContractError("The prior returned values outside [0, 1] or NaN. Expected probabilities.")
+def checked_point_sets(returned: Sequence, originals: Sequence[np.ndarray], name: str) -> list[np.ndarray]:
+    """Return a compressor's point sets as float64 arrays [m, 3].
+
+    Raises:
+        ContractError: there is not one valid point set for each original.
+    """
+    if not isinstance(returned, Sequence) or len(returned) != len(originals):
+        number = len(returned) if isinstance(returned, Sequence) else type(returned).__name__
+        raise ContractError(f"Compressor {name} returned {number} point sets for {len(originals)} masks.")
+    return [_checked_points(*pair, name) for pair in zip(returned, originals, strict=True)]
 
 
-def check_point_sets(compressed: list, originals: list, name: str) -> None:
-    """Raise ContractError unless there is a valid point set for each original."""
-    if len(compressed) != len(originals):
+def _checked_points(returned: object, original: np.ndarray, name: str) -> np.ndarray:
+    try:
+        points = np.asarray(returned, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"Compressor {name} returned no array of numbers ({error}).") from error
+    if points.ndim != 2 or points.shape[1] != 3 or (len(original) and not len(points)):
         raise ContractError(
-            f"Compressor {name} returned {len(compressed)} point sets for {len(originals)} masks."
+            f"Compressor {name} returned shape {points.shape} for a mask of {len(original)} points, expected "
+            "[m, 3] with m >= 1."
         )
-    for i, (points, original) in enumerate(zip(compressed, originals, strict=True)):
-        if points.ndim != 2 or points.shape[1] != 3 or (len(original) and not len(points)):
-            raise ContractError(
-                f"Compressor {name} returned shape {points.shape} for mask {i} with {len(original)} points, "
-                "expected [m, 3] with m >= 1."
-            )
-        x, y, energy = points.T
-        if not (
-            np.isfinite(energy).all()
-            and ((x >= 0) & (x < COLUMNS)).all()
-            and ((y >= 0) & (y <= ROWS - 1)).all()
-        ):
-            raise ContractError(
-                f"Compressor {name} returned a point outside the image (x in [0, 360), y in [0, 179]) or "
-                f"without a finite energy for mask {i}."
-            )
+    x, y, energy = points.T
+    inside = (x >= 0) & (x < COLUMNS) & (y >= 0) & (y <= ROWS - 1) & (energy > 0) & (energy <= 1)
+    if not inside.all():
+        raise ContractError(
+            f"Compressor {name} returned the point {points[~inside][0].tolist()}, expected x in [0, 360), "
+            "y in [0, 179] and energy in (0, 1]."
+        )
+    return points
 
 
 def _steps(scores: np.ndarray) -> np.ndarray:

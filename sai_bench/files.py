@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sai_bench.errors import CacheError, OutputError
+from sai_bench.errors import CacheError, ContractError, OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,23 +38,49 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}). "
-            "Expected a writable folder with free space; choose another one with --out."
+            "Expected a writable folder with free space; choose another one."
         ) from error
+    finally:
+        # Still there only if something came between, an interruption included.
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
     _sync_folder(path.parent)
 
 
 def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return named arrays as the content of a compressed .npz; equal arrays give equal bytes."""
+    """Return named arrays as the content of a compressed .npz; equal arrays give equal bytes.
+
+    Raises:
+        ContractError: a name is no identifier, or something is no array of numbers or text.
+    """
     import numpy as np
 
+    checked = {}
+    for name, value in arrays.items():
+        array = np.asarray(value)
+        if not str(name).isidentifier() or name == "file" or array.dtype.hasobject:
+            raise ContractError(
+                f"Array {name!r} of {type(value).__name__} cannot be stored. Expected a name that is an "
+                "identifier (other than 'file') and an array of numbers or text."
+            )
+        checked[name] = np.ascontiguousarray(array).reshape(array.shape)
     buffer = io.BytesIO()
     # Members carry the fixed zip date 1980-01-01, so nothing in the file depends on the clock.
-    np.savez_compressed(buffer, **dict(arrays))
+    np.savez_compressed(buffer, **checked)
     return buffer.getvalue()
+
+
+def arrays_sha256(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of names, types, shapes and values, whatever they are stored in."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -92,7 +118,7 @@ def safe_name(name: str) -> str:
     cleaned = _UNSAFE.sub("_", name).lstrip(".")[:180]
     if cleaned == name and cleaned:
         return name
-    return f"{cleaned or 'unnamed'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{cleaned or 'unnamed'}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
 
 
 def _umask() -> int:

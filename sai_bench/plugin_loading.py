@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,21 +62,23 @@ def add_plugin_file(loaded: LoadedPlugins, path: Path) -> None:
             f"{path}: cannot read this plugin ({error.strerror}). Expected a Python file that implements "
             "sai_bench_register; check the path (in a spec it is relative to the spec file)."
         ) from error
+    if path.suffix != ".py":
+        raise PluginError(f"{path}: not a Python file. Expected a name that ends in .py.")
     sha256 = hashlib.sha256(content).hexdigest()
     place = str(path.resolve())
     if loaded.files.get(place) == sha256:
         return
-    origin = Origin(str(path), sha256)
+    origin = Origin(str(path), path.resolve(), sha256)
     try:
-        registrar = _call_hook(_import_file(path, sha256), origin)
+        registrar = _call_hook(_run_file(path, content, sha256), origin)
     except PluginError:
         raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise PluginError(
-            f"{path}: this plugin cannot be loaded ({type(error).__name__}: {error}). "
-            f"Run `python {path}` to see where."
+            f"{path}: this plugin cannot be loaded ({type(error).__name__}: {error}; {_place_of(error)}). "
+            "Repair it; modules that it imports must be installed or on PYTHONPATH."
         ) from error
     if not registrar.registrations:
         raise PluginError(
@@ -147,23 +149,28 @@ def _call_hook(module: ModuleType, origin: Origin) -> Registrar:
     return registrar
 
 
-def _import_file(path: Path, sha256: str) -> ModuleType:
-    """Import a file under a name of its own.
+def _run_file(path: Path, content: bytes, sha256: str) -> ModuleType:
+    """Run a file's content as a module under a name of its own.
 
-    The module must stand in sys.modules before it runs: dataclasses and pydantic look their own module up.
+    The content was read once, for its hash and for this: what runs is what the hash says. The module must
+    stand in sys.modules before it runs: dataclasses and pydantic look their own module up.
     """
     place = hashlib.sha256(f"{path.resolve()}:{sha256}".encode()).hexdigest()[:16]
     name = f"sai_bench_plugin_file_{place}"
     if name in sys.modules:
         return sys.modules[name]
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    if module_spec is None or module_spec.loader is None:
-        raise PluginError(f"{path}: not a Python file. Expected a name that ends in .py.")
-    module = importlib.util.module_from_spec(module_spec)
+    module = ModuleType(name)
+    module.__file__ = str(path.resolve())
     sys.modules[name] = module
     try:
-        module_spec.loader.exec_module(module)
+        exec(compile(content, module.__file__, "exec"), module.__dict__)
     except BaseException:
         del sys.modules[name]
         raise
     return module
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the innermost place of an exception, such as `my_prior.py, line 12`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"

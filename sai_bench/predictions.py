@@ -18,11 +18,9 @@ import numpy as np
 
 from sai_bench.errors import AnnotationError
 from sai_bench.files import write_atomically
-from sai_bench.sphere import CLASSES
+from sai_bench.sphere import CLASSES, COLUMNS
 
 SCORE_DECIMALS = 9
-
-RECORDING_SUFFIXES = ("_inference", "_std")
 
 
 class Annotation(msgspec.Struct, omit_defaults=True):
@@ -226,15 +224,9 @@ def activity(annotations: Sequence[Annotation], frames: int) -> np.ndarray:
     return active
 
 
-def recording_name(path: Path) -> str:
-    """Return the recording that a label or prediction file belongs to (known suffixes removed)."""
-    name = path.name.removesuffix(".json")
-    for suffix in RECORDING_SUFFIXES:
-        name = name.removesuffix(suffix)
-    return name
-
-
 def _compact_points(points: np.ndarray) -> list[tuple]:
+    # In float64: a rounded float32 has many digits.
+    points = np.asarray(points, dtype=np.float64)
     energies = np.round(points[:, 2], 3).tolist()
     positions = points[:, :2]
     whole = np.rint(positions)
@@ -242,4 +234,5 @@ def _compact_points(points: np.ndarray) -> list[tuple]:
         x, y = whole.astype(int).T.tolist()
     else:
         x, y = np.round(positions, 3).T.tolist()
+        x = [value % COLUMNS for value in x]  # 359.9999 is rounded to 360, which is 0
     return list(zip(x, y, energies, strict=True))

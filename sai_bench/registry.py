@@ -6,6 +6,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sai_bench.errors import PluginError, UnknownComponentError, did_you_mean
@@ -35,10 +36,12 @@ class Origin:
 
     Attributes:
         label: for people: `sai-bench 0.1.0` or the path of a single-file plugin.
-        sha256: the content hash of a single-file plugin, None for an installed distribution.
+        path: the file of a single-file plugin, None for an installed distribution.
+        sha256: the hash of that file's content when it was loaded.
     """
 
     label: str
+    path: Path | None = None
     sha256: str | None = None
 
 
@@ -59,8 +62,23 @@ class Registration:
     origin: Origin
 
     def load_class(self) -> type:
-        """Import and return the component's class."""
-        return self._load(self.target)
+        """Import and return the component's class.
+
+        Raises:
+            PluginError: it cannot be imported, or is no complete component of its kind.
+        """
+        from sai_bench.interfaces import KIND_CLASSES
+
+        component, base = self._load(self.target), KIND_CLASSES[self.kind]
+        where = f"{self.kind} '{self.name}' from {self.origin.label}: {component.__name__}"
+        if not issubclass(component, base):
+            raise PluginError(f"{where} is no {base.__name__}. Derive it from sai_bench.{base.__name__}.")
+        missing = sorted(getattr(component, "__abstractmethods__", ()))
+        if missing:
+            raise PluginError(
+                f"{where} does not define {', '.join(missing)}. See `sai_bench.{base.__name__}`."
+            )
+        return component
 
     def load_config(self) -> type[ComponentConfig]:
         """Import and return the component's config model."""

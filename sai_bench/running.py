@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sai_bench.errors import DatasetError, OutputError
+from sai_bench.errors import DatasetError, component_errors, did_you_mean
 from sai_bench.files import safe_name, write_atomically
 from sai_bench.predictions import read_annotations
+from sai_bench.run_folder import RECORD, SUMMARY, RunFolder, make_writable_folder
 from sai_bench.stages.fitting import FittedPrior, fit_prior
 from sai_bench.stages.pipeline import Predicted, Scored, predict, score
 from sai_bench.stages.stage import Context
@@ -21,12 +24,7 @@ if TYPE_CHECKING:
     from sai_bench.results.record import RunRecord
     from sai_bench.spec import Spec
 
-RECORD_FILE = "result.json"
-SUMMARY_FILE = "summary.md"
-PREDICTIONS_FOLDER = "predictions"
-PICTURES_FOLDER = "pictures"
-VARIANTS_FOLDER = "variants"
-CACHE_FOLDER = ".sai_bench_cache"
+DEFAULT_CACHE = Path(".sai_bench_cache")
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class SystemRun:
     Attributes:
         name: the spec's name, or the variant's.
         spec: what was run.
-        recordings: what it was run on.
+        dataset: what it was run on.
+        recordings: of the evaluated split.
         fitted: its fitted prior, if the prior needs that.
         predicted: stages and prediction files.
         scored: the metrics' numbers, None if only predictions were asked for.
@@ -44,26 +43,23 @@ class SystemRun:
 
     name: str
     spec: Spec
+    dataset: Dataset
     recordings: tuple[Recording, ...]
     fitted: FittedPrior | None
     predicted: Predicted
     scored: Scored | None
 
 
-def run_spec(
-    spec: Spec, out: Path | None, reporter: Reporter, workers: int | None = None, *, pictures: bool = True
-) -> tuple[RunRecord, Path]:
+def run_spec(spec: Spec, out: Path | None, context: Context, *, pictures: bool) -> tuple[RunRecord, Path]:
     """Run a spec's system and its variants, score them, and write everything to a folder.
 
     The folder holds result.json (the run record), summary.md, predictions/ (the spec's own system),
-    variants/NAME/predictions/ and pictures/. What earlier runs left in the stage cache beside the folder is
-    reused.
+    variants/NAME/predictions/ and pictures/. What earlier runs left in the cache is reused.
 
     Args:
         spec: a validated spec with data and a system.
         out: the folder; None: runs/NAME below the current folder.
-        reporter: told about progress.
-        workers: processes that may work at once; None: one per core.
+        context: cache, workers, reporter.
         pictures: whether to draw frames.
 
     Returns:
@@ -74,39 +70,51 @@ def run_spec(
     from sai_bench.results.summary import markdown_table
 
     started = datetime.now(UTC)
-    spec.require_system()
-    spec.require_data()
-    out = out or default_output(spec)
-    context = open_output(out, reporter, workers)
-    dataset = prepare_data(spec, context.workers, reporter)
-    runs = run_systems(spec, dataset, context)
-    own = runs[0]
-    publish_predictions(own, out / PREDICTIONS_FOLDER)
-    for variant in runs[1:]:
-        publish_predictions(variant, out / VARIANTS_FOLDER / variant.name / PREDICTIONS_FOLDER)
-    if pictures:
-        draw_pictures(own, out / PICTURES_FOLDER)
-    record = build_record(spec, dataset, runs, started)
-    write_atomically(out / SUMMARY_FILE, markdown_table(record).encode())
-    write_record(out / RECORD_FILE, record)
-    return record, out
+    folder = _open_run_folder(spec, out)
+    with folder.locked():
+        runs = run_systems(spec, context)
+        files = {name: path for run in runs for name, path in _prediction_files(run, spec).items()}
+        frames = choose_pictures(runs[0]) if pictures else {}
+        with folder.publishing([*files, *frames, SUMMARY, RECORD]):
+            _copy_files(files, folder)
+            _draw_pictures(runs[0], frames, folder)
+            record = build_record(spec, runs, started)
+            write_atomically(folder.path / SUMMARY, markdown_table(record).encode())
+            write_record(folder.path / RECORD, record)
+    return record, folder.path
 
 
-def predict_only(spec: Spec, out: Path | None, reporter: Reporter, workers: int | None = None) -> Path:
-    """Write the prediction files of a spec's own system and return their folder."""
-    spec.require_system()
-    spec.require_data()
-    out = out or default_output(spec)
-    context = open_output(out, reporter, workers)
-    dataset = prepare_data(spec, context.workers, reporter)
-    run = run_system(spec.name, spec, dataset, context, scoring=False)
-    publish_predictions(run, out / PREDICTIONS_FOLDER)
-    return out / PREDICTIONS_FOLDER
+def predict_only(spec: Spec, out: Path | None, context: Context) -> Path:
+    """Write the prediction files of a spec's own system, for labelled and unlabelled recordings alike.
+
+    Returns:
+        their folder.
+    """
+    folder = _open_run_folder(spec, out)
+    with folder.locked():
+        run = run_system(spec.name, spec, prepare_data(spec, context), context, scoring=False)
+        files = _prediction_files(run, spec)
+        with folder.publishing([*files]):
+            _copy_files(files, folder)
+    return folder.path / "predictions"
 
 
-def default_output(spec: Spec) -> Path:
-    """Return where a run of `spec` goes unless told otherwise: runs/NAME below the current folder."""
-    return Path("runs") / safe_name(spec.name)
+def open_context(cache: Path | None, reporter: Reporter, workers: int | None = None) -> Context:
+    """Return what the stages of a run share.
+
+    Args:
+        cache: folder for stage results; None: `.sai_bench_cache` in the current folder.
+        reporter: told about progress.
+        workers: processes that may work at once; None: one per core.
+
+    Raises:
+        OutputError: the cache cannot be written.
+    """
+    cache = make_writable_folder((cache or DEFAULT_CACHE).absolute(), "--cache")
+    ignore = cache / ".gitignore"
+    if not ignore.exists():
+        write_atomically(ignore, b"*\n")
+    return Context(cache, workers or available_cores(), reporter)
 
 
 def available_cores() -> int:
@@ -116,115 +124,121 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def open_output(out: Path, reporter: Reporter, workers: int | None = None) -> Context:
-    """Make sure that `out` can be written and return the context of its stages.
-
-    Stage results go to a folder beside `out`, so that runs of several specs share them.
+def prepare_data(spec: Spec, context: Context) -> Dataset:
+    """Build the spec's data set and make it ready.
 
     Raises:
-        OutputError: the folder cannot be written.
+        DatasetError: the split that the spec evaluates is none of the data set's.
+        StageError: the data set raised.
     """
-    cache = out.absolute().parent / CACHE_FOLDER
-    for folder in (out, cache):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{folder}: cannot be made ({error.strerror}). Expected a folder that can be written; choose "
-                "another one with --out."
-            ) from error
-        probe = folder / f".writable-{os.getpid()}"
-        write_atomically(probe, b"")
-        probe.unlink(missing_ok=True)
-    return Context(cache, workers or available_cores(), reporter)
-
-
-def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
-    """Build the spec's data set and make it ready."""
-    dataset = spec.require_data().build()
-    with reporter.task(f"{'render':<9}") as progress:
-        dataset.prepare(workers, progress)
-    reporter.line(f"{'data':<9} {dataset.root}")
+    component = spec.require_data()
+    with component_errors(f"Preparing data set '{component.name}' failed"):
+        dataset = component.build()
+        splits = dataset.splits()
+        if spec.system is not None and spec.evaluation.split not in splits:
+            raise DatasetError(
+                f"evaluation.split: data set '{component.name}' has no split '{spec.evaluation.split}'."
+                f"{did_you_mean(spec.evaluation.split, splits)} Splits: {', '.join(splits)}."
+            )
+        with context.reporter.task(f"{'render':<9}") as progress:
+            dataset.prepare(context.workers, progress)
+    context.reporter.line(f"{'data':<9} {dataset.root}")
     return dataset
 
 
-def recordings_to_score(spec: Spec, dataset: Dataset) -> tuple[Recording, ...]:
-    """Return the labelled recordings of the split that the spec evaluates.
-
-    Raises:
-        DatasetError: there are none.
-    """
-    recordings = tuple(r for r in dataset.recordings(spec.evaluation.split) if r.labels_path is not None)
-    if not recordings:
-        raise DatasetError(
-            f"{dataset.root}: split '{spec.evaluation.split}' has no labelled recordings to evaluate. "
-            "Set evaluation.split to one that has."
-        )
-    return recordings
-
-
-def run_systems(spec: Spec, dataset: Dataset, context: Context) -> list[SystemRun]:
-    """Run the spec's own system, then its variants; they share every stage that they have in common."""
+def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
+    """Run and score the spec's own system, then its variants; they share every stage they have in common."""
+    dataset = prepare_data(spec, context)
     runs = []
-    for name, system in {spec.name: spec, **spec.variants}.items():
+    for name, system in [(spec.name, spec), *spec.variants.items()]:
         if spec.variants:
             context.reporter.line(f"{name}:")
-        same_data = system.data == spec.data
-        its_data = dataset if same_data else prepare_data(system, context.workers, context.reporter)
-        runs.append(run_system(name, system, its_data, context))
+        its_data = dataset if system.data == spec.data else prepare_data(system, context)
+        runs.append(run_system(name, system, its_data, context, scoring=True))
     return runs
 
 
-def run_system(
-    name: str, spec: Spec, dataset: Dataset, context: Context, *, scoring: bool = True
-) -> SystemRun:
-    """Fit, predict and score one system on the split that its spec evaluates."""
-    recordings = recordings_to_score(spec, dataset)
+def run_system(name: str, spec: Spec, dataset: Dataset, context: Context, *, scoring: bool) -> SystemRun:
+    """Fit, predict and perhaps score one system on the split that its spec evaluates."""
+    recordings = _recordings(spec, dataset, context, labelled=scoring)
     fitted = fit_prior(spec, dataset, context)
     predicted = predict(spec, recordings, fitted, context)
     scored = score(spec, recordings, predicted.predictions, context) if scoring else None
-    return SystemRun(name, spec, recordings, fitted, predicted, scored)
+    return SystemRun(name, spec, dataset, recordings, fitted, predicted, scored)
 
 
-def publish_predictions(run: SystemRun, folder: Path) -> None:
-    """Put a run's prediction files into `folder` under the recordings' names; older JSON there goes."""
-    wanted = {}
-    for name, path in run.predicted.predictions.paths.items():
-        wanted[f"{safe_name(name)}.json"] = path
-    for file_name, path in wanted.items():
-        content, target = path.read_bytes(), folder / file_name
-        if not target.exists() or target.read_bytes() != content:
-            write_atomically(target, content)
-    for old in folder.glob("*.json"):
-        if old.name not in wanted:
-            old.unlink()
-
-
-def draw_pictures(run: SystemRun, folder: Path) -> list[Path]:
-    """Draw the few frames that the spec asks for: labels above, predictions below.
-
-    The frames are spread over the recordings in turn.
-    """
-    from sai_bench.results.pictures import choose_frames, draw_frame
+def choose_pictures(run: SystemRun) -> dict[str, tuple[Recording, int]]:
+    """Return which frames to draw: file name -> (recording, frame), spread evenly over the recordings."""
+    from sai_bench.results.frame_choice import choose_frames
 
     recordings, wanted = run.recordings, run.spec.evaluation.pictures
-    shares = [len(range(i, wanted, len(recordings))) for i in range(len(recordings))]
-    drawn = []
-    for recording, share in zip(recordings, shares, strict=True):
-        if not share:
-            continue
-        labels = read_annotations(recording.labels_path)
+    chosen = {}
+    shares = Counter(k * len(recordings) // wanted for k in range(wanted))
+    for i, recording in enumerate(recordings):
+        share = shares[i]
+        if share:
+            labels = read_annotations(recording.labels_path)
+            predictions = read_annotations(run.predicted.predictions.paths[recording.name])
+            for frame in choose_frames(labels, predictions, share):
+                chosen[f"pictures/{safe_name(recording.name)}_frame{frame:04d}.png"] = (recording, frame)
+    return chosen
+
+
+def _open_run_folder(spec: Spec, out: Path | None) -> RunFolder:
+    spec.require_system()
+    spec.require_data()
+    return RunFolder(out or Path("runs") / safe_name(spec.name))
+
+
+def _recordings(spec: Spec, dataset: Dataset, context: Context, *, labelled: bool) -> tuple[Recording, ...]:
+    """Return the recordings of the evaluated split, if asked only the labelled ones."""
+    everything = dataset.recordings(spec.evaluation.split)
+    twice = [name for name, count in Counter(r.name for r in everything).items() if count > 1]
+    if twice:
+        raise DatasetError(
+            f"{dataset.root}: split '{spec.evaluation.split}' has several recordings named "
+            f"{', '.join(twice)}. Expected a name of its own for each; the data set must tell them apart."
+        )
+    kept = tuple(r for r in everything if not labelled or r.labels_path is not None)
+    if not kept:
+        raise DatasetError(
+            f"{dataset.root}: split '{spec.evaluation.split}' has no {'labelled ' * labelled}recordings. "
+            "Set evaluation.split to one that has, or use `sai-bench predict` for unlabelled ones."
+        )
+    if len(kept) < len(everything):
+        context.reporter.line(f"{len(everything) - len(kept)} recordings without labels are left out")
+    return kept
+
+
+def _prediction_files(run: SystemRun, main: Spec) -> dict[str, Path]:
+    """Return what a run publishes: file name in the run folder -> stored file."""
+    folder = "predictions" if run.spec is main else f"variants/{run.name}/predictions"
+    paths = run.predicted.predictions.paths
+    return {f"{folder}/{safe_name(name)}.json": path for name, path in paths.items()}
+
+
+def _copy_files(files: dict[str, Path], folder: RunFolder) -> None:
+    for name, source in files.items():
+        content, target = source.read_bytes(), folder.path / name
+        if not target.exists() or target.read_bytes() != content:
+            write_atomically(target, content)
+
+
+def _draw_pictures(run: SystemRun, frames: dict[str, tuple[Recording, int]], folder: RunFolder) -> None:
+    """Draw frames: labels above, predictions below."""
+    if not frames:
+        return
+    from sai_bench.results.pictures import draw_frame
+
+    for name, (recording, frame) in frames.items():
         predictions = read_annotations(run.predicted.predictions.paths[recording.name])
-        for frame in choose_frames(labels, predictions, share):
-            path = folder / f"{safe_name(recording.name)}_frame{frame:04d}.png"
-            draw_frame(
-                path,
-                title=f"{recording.name}, {frame / 10:.1f} s",
-                labels=[a for a in labels if a.metadata_frame_index == frame],
-                predictions=[a for a in predictions if a.metadata_frame_index == frame],
-            )
-            drawn.append(path)
-    for old in folder.glob("*.png"):
-        if old not in drawn:
-            old.unlink()
-    return drawn
+        draw_frame(
+            folder.path / name,
+            title=f"{recording.name}, {frame / 10:.1f} s",
+            labels=_of_frame(read_annotations(recording.labels_path), frame),
+            predictions=_of_frame(predictions, frame),
+        )
+
+
+def _of_frame(annotations: Sequence, frame: int) -> list:
+    return [a for a in annotations if a.metadata_frame_index == frame]

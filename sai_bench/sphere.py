@@ -147,7 +147,7 @@ class ArrayGeometry:
     """Where the capsules of a recording are.
 
     Attributes:
-        name: `mic` (4 capsules), `em32` (32 capsules) or a name of the user's own.
+        name: `mic` (4 capsules), `em32` (32 capsules) or a data set's own name for its array.
         positions_m: [M, 3] capsule positions (front, left, up) in metres from the array's centre.
         baffle: `open` (free field: capsules do not disturb the field) or `rigid` (capsules on a rigid sphere
             whose radius is their distance from the centre).

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sai_bench.class_activity import class_activity
 from sai_bench.detector import Detector
 from sai_bench.export import detections_of, fuse_and_select
+from sai_bench.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +52,8 @@ class System:
             array: the capsules of the M channels.
             name: the recording's name; decides the order of detections with equal scores.
         """
-        regions = self.detector(waveform, sample_rate_hz, array)
-        p = self.prior(waveform, sample_rate_hz)
-        selection = fuse_and_select(regions, p, self.fusion, self._export, name)
-        return detections_of(regions, selection, self.compressor, self._export)
+        with one_blas_thread():
+            regions = self.detector(waveform, sample_rate_hz, array)
+            p = class_activity(self.prior, waveform, sample_rate_hz)
+            selection = fuse_and_select(regions, p, self.fusion, self._export, name)
+            return detections_of(regions, selection, self.compressor, self._export)

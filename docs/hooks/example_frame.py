@@ -2,7 +2,7 @@
 
     python docs/hooks/example_frame.py specs/quickstart.yaml runs/quickstart RECORDING FRAME PICTURE.png
 
-A run draws a few frames by itself, those with most sources; this draws the one that you name.
+A run draws a few frames by itself, whatever they show; this draws the one that you name.
 """
 
 from __future__ import annotations

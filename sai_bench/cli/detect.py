@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sai_bench.cli.options import (
+    CacheOption,
     PluginOption,
     SetOption,
     SpecArgument,
@@ -36,12 +37,15 @@ def detect(
     ] = BaffleChoice.rigid,
     set_: SetOption = None,
     plugin: PluginOption = None,
+    cache: CacheOption = None,
     workers: WorkersOption = None,
 ) -> None:
     """Run a spec's system on your own recordings: a DCASE JSON and a picture for each."""
     from sai_bench.detecting import detect_recordings
     from sai_bench.progress import ConsoleReporter
+    from sai_bench.running import open_context
 
     loaded = load_spec_or_exit(spec, set_, plugin)
-    for result in detect_recordings(loaded, recordings, out, baffle.value, ConsoleReporter(), workers):
+    context = open_context(cache, ConsoleReporter(), workers)
+    for result in detect_recordings(loaded, recordings, out, baffle.value, context):
         print(f"{result.json_path}: {result.detections} detections in {result.frames} frames")

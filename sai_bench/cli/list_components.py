@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,5 +34,5 @@ def list_components(
 
 
 def _origin(component) -> str:
-    label = component.origin.label
-    return Path(label).name if component.origin.sha256 else label
+    origin = component.origin
+    return origin.label if origin.path is None else origin.path.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Annotated
@@ -33,6 +32,9 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
 
 
+_INTERRUPTED = 130
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"sai-bench {__version__}")
@@ -50,21 +52,15 @@ def _options(
 
 def main() -> None:
     """Run the command line and leave the process with its exit code."""
-    # One BLAS thread per process: the stages run in parallel themselves, and results must not depend on
-    # how many of them share the machine. Torch has its own threads and keeps them.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except SaiBenchError as error:
         _complain(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("Stopped. Run the same command again to go on where it stopped.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has left (`sai-bench list | head`): nothing to complain about.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except SystemExit as leaving:
+        if leaving.code == _INTERRUPTED:  # typer has caught the KeyboardInterrupt
+            print("Stopped. Run the same command again to go on where it stopped.", file=sys.stderr)
+        raise
 
 
 def _complain(error: SaiBenchError) -> None:

@@ -24,6 +24,10 @@ PluginOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Where results go [default: runs/NAME].")
 ]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Where stage results are kept [default: .sai_bench_cache]."),
+]
 WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes that may work at once [default: one per core]."),

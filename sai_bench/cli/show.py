@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sai_bench.cli.options import PluginOption, load_plugins_or_warn
+
+if TYPE_CHECKING:
+    from sai_bench.spec.key_tables import KeyRow
 
 
 def show(
@@ -16,6 +21,7 @@ def show(
 ) -> None:
     """Show what a component does and which keys it understands."""
     from sai_bench.errors import UnknownComponentError
+    from sai_bench.spec.key_tables import key_rows
 
     kind, slash, name = component.partition("/")
     if not slash:
@@ -28,16 +34,29 @@ def show(
     description = inspect.getdoc(registration.load_class())
     if description:
         print(f"\n{description}")
-    config = registration.load_config()
-    print("\nKeys:" if config.model_fields else "\nNo keys.")
-    for key, field in config.model_fields.items():
-        default = f"default {field.get_default(call_default_factory=True)}"
-        if field.is_required():
-            default = "required"
-        print(f"  {key}  ({_type_name(field.annotation)}, {default})")
-        for line in (field.description or "").splitlines():
-            print(f"      {line.strip()}")
+    rows = key_rows(registration.load_config())
+    print("\nKeys:" if rows else "\nNo keys.")
+    key_width = max((len(row.key) for row in rows), default=0)
+    for row in rows:
+        _print_wrapped(f"  {row.key:<{key_width}}  ", row.type + _default(row))
+        if row.meaning:
+            _print_wrapped(" " * 6, row.meaning)
 
 
-def _type_name(annotation) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+def _default(row: KeyRow) -> str:
+    if row.default is None:
+        return ", required"
+    return row.default and f", default {row.default}"
+
+
+def _print_wrapped(margin: str, text: str) -> None:
+    """Print a text behind a margin, its further lines below its first."""
+    lines = textwrap.wrap(
+        text,
+        width=shutil.get_terminal_size().columns,
+        initial_indent=margin,
+        subsequent_indent=" " * len(margin),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    print("\n".join(lines))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sai_bench.cli.options import (
-    OutOption,
+    CacheOption,
     PluginOption,
     SetOption,
     SpecArgument,
@@ -16,20 +16,18 @@ def train(
     spec: SpecArgument,
     set_: SetOption = None,
     plugin: PluginOption = None,
-    out: OutOption = None,
+    cache: CacheOption = None,
     workers: WorkersOption = None,
 ) -> None:
     """Fit whatever a spec's system needs fitted; later commands reuse the weights."""
     from sai_bench.progress import ConsoleReporter
-    from sai_bench.running import default_output, open_output, prepare_data
+    from sai_bench.running import open_context, prepare_data
     from sai_bench.stages.fitting import fit_prior
 
     loaded = load_spec_or_exit(spec, set_, plugin)
     loaded.require_system()
-    reporter = ConsoleReporter()
-    context = open_output(out or default_output(loaded), reporter, workers)
-    dataset = prepare_data(loaded, context.workers, reporter)
-    fitted = fit_prior(loaded, dataset, context)
+    context = open_context(cache, ConsoleReporter(), workers)
+    fitted = fit_prior(loaded, prepare_data(loaded, context), context)
     if fitted is None:
         print(f"prior {loaded.system.prior.name} needs no fit")
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import soundfile
@@ -22,19 +21,23 @@ from sai_bench.results.record import (
 from sai_bench.stages.keys import component_code
 
 if TYPE_CHECKING:
-    from sai_bench.interfaces import Dataset
     from sai_bench.running import SystemRun
     from sai_bench.spec import ComponentSpec, Spec
 
 
-def build_record(spec: Spec, dataset: Dataset, runs: Sequence[SystemRun], started: datetime) -> RunRecord:
+def build_record(spec: Spec, runs: Sequence[SystemRun], started: datetime) -> RunRecord:
     """Return the record of a run of `spec`; `runs` holds its own system first, then the variants."""
-    own = runs[0]
     components = _components(spec)
     resolved = spec.resolved()
-    variants = {}
+    data = _data(runs[0])
+    variants, notes = {}, []
     for run in runs:
-        used = _components(run.spec)
+        used, its_data = _components(run.spec), _data(run)
+        if its_data != data:
+            notes.append(
+                f"{run.name}: other data, {its_data.root}, split {its_data.split}, "
+                f"{its_data.recordings} recordings"
+            )
         variants[run.name] = VariantResult(
             metrics=run.scored.metrics,
             stages=_stages(run),
@@ -42,6 +45,7 @@ def build_record(spec: Spec, dataset: Dataset, runs: Sequence[SystemRun], starte
             changes=resolved["variants"].get(run.name, {}),
             components={k: c for k, c in used.items() if components.get(k) != c},
             fits=_fits(run),
+            data=None if its_data == data else its_data,
         )
     return RunRecord(
         name=spec.name,
@@ -49,14 +53,8 @@ def build_record(spec: Spec, dataset: Dataset, runs: Sequence[SystemRun], starte
         spec_sha256=spec.sha256,
         seed=spec.seed,
         components=components,
-        plugin_files={Path(path).name: sha256 for path, sha256 in spec.plugins.files.items()},
-        data=DataRecord(
-            root=dataset.root.name,
-            manifest_sha256=dataset.manifest_sha256,
-            split=spec.evaluation.split,
-            recordings=len(own.recordings),
-            audio_s=_audio_s(own),
-        ),
+        plugin_files=dict(zip(resolved["plugins"], spec.plugins.files.values(), strict=True)),
+        data=data,
         variants=variants,
         headlines={
             m.name: m.registration.load_class().headline for run in runs for m in run.spec.evaluation.metrics
@@ -64,6 +62,17 @@ def build_record(spec: Spec, dataset: Dataset, runs: Sequence[SystemRun], starte
         environment=describe_environment(),
         started=started,
         finished=datetime.now(UTC),
+        notes=tuple(notes),
+    )
+
+
+def _data(run: SystemRun) -> DataRecord:
+    return DataRecord(
+        root=run.dataset.root.name,
+        manifest_sha256=run.dataset.manifest_sha256,
+        split=run.spec.evaluation.split,
+        recordings=len(run.recordings),
+        audio_s=_audio_s(run),
     )
 
 
@@ -80,7 +89,7 @@ def _components(spec: Spec) -> dict[str, ComponentRecord]:
 
 def _component(component: ComponentSpec) -> ComponentRecord:
     origin = component.registration.origin
-    label = Path(origin.label).name if origin.sha256 else origin.label
+    label = origin.path.name if origin.path else origin.label
     return ComponentRecord(
         name=component.name, origin=label, code_sha256=component_code(component.registration)
     )

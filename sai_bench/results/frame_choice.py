@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,22 +14,17 @@ def choose_frames(
 ) -> list[int]:
     """Return up to `count` frames in ascending order, always the same ones for the same input.
 
-    The labelled frames (the predicted ones of an unlabelled recording) are cut into `count` stretches of
-    equal size; each gives the frame with most label regions, then with a prediction, then nearest the middle.
-    How well the predictions fit plays no role, so the pictures flatter nobody.
+    The labelled frames are cut into `count` stretches of equal size (give or take one frame), and each gives
+    its middle frame. Neither how many sources a frame holds nor what was predicted plays a role, so the
+    pictures are a fair sample of its labelled frames; what is predicted in unlabelled ones they do not show.
+    A recording without labels gives frames with predictions, chosen in the same way.
     """
-    labelled = Counter(label.metadata_frame_index for label in labels)
-    predicted = Counter(_frame(prediction) for prediction in predictions)
-    candidates = sorted(labelled or predicted)
+    labelled = {label.metadata_frame_index for label in labels}
+    candidates = sorted(labelled or {_frame(prediction) for prediction in predictions})
     if not candidates or count < 1:
         return []
-    stretches = np.array_split(np.array(candidates), min(count, len(candidates)))
-
-    def best(stretch: np.ndarray) -> int:
-        middle = (stretch[0] + stretch[-1]) / 2
-        return int(min(stretch, key=lambda k: (-labelled[k], predicted[k] == 0, abs(k - middle), k)))
-
-    return [best(stretch) for stretch in stretches]
+    stretches = np.array_split(candidates, min(count, len(candidates)))
+    return [int(stretch[(len(stretch) - 1) // 2]) for stretch in stretches]
 
 
 def _frame(item: Annotation | Detection) -> int:

@@ -108,6 +108,7 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
         changes: what this variant overrides, dotted key -> value; empty for the spec's own system.
         components: what it uses instead of the spec's own components.
         fits: kind -> how it was fitted.
+        data: what it was evaluated on, None where that is the same as for the spec's own system.
     """
 
     metrics: dict[str, dict[str, Any]]
@@ -116,6 +117,7 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
     changes: dict[str, Any] = {}
     components: dict[str, ComponentRecord] = {}
     fits: dict[str, FitRecord] = {}
+    data: DataRecord | None = None
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -199,14 +199,14 @@ class _Reader:
     def read(self, tree: Node) -> tuple[Spec | None, list[Problem]]:
         """Return (spec, problems); the spec is None if there are problems."""
         sections, problems = validate(tree, self.loaded.registry, self.path.parent)
-        variants, wrong = self._variants(tree, known=set(problems))
+        variants, wrong = self._variants(tree, set(problems), self._name(sections))
         problems = [*problems, *wrong]
         return (None if problems else self._spec(sections, variants)), problems
 
     def _spec(self, sections: Sections, variants: dict[str, Spec]) -> Spec:
         return Spec(
             path=self.path,
-            name=sections.header.name or safe_name(self.path.stem),
+            name=self._name(sections),
             seed=sections.header.seed,
             data=sections.data,
             system=sections.system,
@@ -217,7 +217,13 @@ class _Reader:
             plugins=self.loaded,
         )
 
-    def _variants(self, tree: Node, known: set[Problem]) -> tuple[dict[str, Spec], list[Problem]]:
+    def _name(self, sections: Sections) -> str:
+        header = sections.header
+        return (header.name if header else None) or safe_name(self.path.stem)
+
+    def _variants(
+        self, tree: Node, known: set[Problem], spec_name: str
+    ) -> tuple[dict[str, Spec], list[Problem]]:
         node = tree.child("variants")
         if node is None or node.value is None:
             return {}, []
@@ -227,6 +233,9 @@ class _Reader:
         found, problems = {}, []
         for name, changes in node.value.items():
             wrong = _malformed_changes(name, changes)
+            if name == spec_name:
+                message = "a variant cannot be named like the spec, whose own results stand under that name."
+                wrong.append(Problem(changes.mark, f"variants.{name}", message))
             if not wrong:
                 sections, wrong = self._variant(name, base, changes, known)
                 if not wrong and not known:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.audio import read_recording
-from sai_bench.errors import DatasetError
-from sai_bench.files import encode_arrays, read_arrays, write_atomically
+from sai_bench.errors import DatasetError, component_errors
+from sai_bench.files import arrays_sha256, encode_arrays, read_arrays
 from sai_bench.interfaces import Example, Progress
 from sai_bench.predictions import activity, read_annotations
 from sai_bench.sphere import frame_count
-from sai_bench.stages.keys import component_identity, key_of, library_versions
+from sai_bench.stages.keys import component_identity, key_of, library_versions, recording_identity
+from sai_bench.stages.stored import is_stored, read_note, store
+from sai_bench.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Dataset, Recording
@@ -32,7 +33,7 @@ class FittedPrior:
 
     Attributes:
         weights: named arrays.
-        sha256: hash of the stored file.
+        sha256: hash of the arrays.
         recordings: how many recordings it was fitted to.
         seconds: how long that took when it was done.
         reused: whether an earlier run left the weights.
@@ -55,50 +56,54 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
 
     Raises:
         DatasetError: the data set has no labelled train recordings.
+        StageError: the prior raised.
     """
     if not needs_fit(spec):
         return None
     component = spec.require_system().prior
-    recordings = dataset.recordings(TRAIN_SPLIT)
-    if not recordings or any(r.labels_path is None for r in recordings):
-        raise DatasetError(
-            f"{dataset.root}: prior '{component.name}' must be fitted, but split '{TRAIN_SPLIT}' has no "
-            "labelled recordings. Give the data set some, or take a prior that needs no fit, such as uniform."
-        )
+    recordings = _train_recordings(dataset, component.name)
     key = key_of(
         {
             "stage": "fit",
             "prior": component_identity(component),
             "seed": spec.seed,
-            "recordings": [r.content_sha256 for r in recordings],
+            "recordings": [recording_identity(r) for r in recordings],
             "libraries": library_versions(),
         }
     )
     path = context.cache / "fit" / f"{component.name}-{key[:16]}.npz"
-    reused = path.exists()
+    reused = is_stored(path)
     if reused:
         context.reporter.line(f"{'fit':<9} prior {component.name} reused")
     else:
-        begun = time.perf_counter()
-        with context.reporter.task(f"{'fit':<9}") as progress:
-            weights = component.build().fit(_examples(recordings, progress), spec.seed)
-        stored = {**weights, "fit_seconds": np.float64(time.perf_counter() - begun)}
-        write_atomically(path, encode_arrays(stored))
+        with (
+            context.reporter.task(f"{'fit':<9}") as progress,
+            component_errors(f"Fitting prior '{component.name}' failed"),
+            one_blas_thread(),
+        ):
+            prior = component.build()
+            begun = time.perf_counter()
+            weights = encode_arrays(prior.fit(_examples(recordings, progress), spec.seed))
+            store(path, weights, time.perf_counter() - begun)
         context.reporter.line(f"{'fit':<9} prior {component.name} on {len(recordings)} recordings")
     weights = read_arrays(path)
-    seconds = float(weights.pop("fit_seconds"))
-    return FittedPrior(weights, _content_sha256(weights), len(recordings), seconds, reused)
+    return FittedPrior(weights, arrays_sha256(weights), len(recordings), read_note(path).seconds, reused)
 
 
-def _content_sha256(weights: Mapping[str, np.ndarray]) -> str:
-    """Return a hash of the arrays alone (the file also holds how long the fit took)."""
-    return hashlib.sha256(encode_arrays(weights)).hexdigest()
+def _train_recordings(dataset: Dataset, prior: str) -> list[Recording]:
+    recordings = dataset.recordings(TRAIN_SPLIT)
+    if not recordings or any(r.labels_path is None for r in recordings):
+        raise DatasetError(
+            f"{dataset.root}: prior '{prior}' must be fitted, but split '{TRAIN_SPLIT}' has no labelled "
+            "recordings. Give the data set some, or take a prior that needs no fit, such as uniform."
+        )
+    return recordings
 
 
 def _examples(recordings: Sequence[Recording], progress: Progress) -> Iterator[Example]:
     for done, recording in enumerate(recordings):
         progress(done, len(recordings))
-        waveform, rate = read_recording(recording.audio_path)
+        waveform, rate = read_recording(recording.audio_path, recording.array.microphones)
         frames = frame_count(waveform.shape[1], rate)
         yield Example(waveform, rate, activity(read_annotations(recording.labels_path), frames))
     progress(len(recordings), len(recordings))

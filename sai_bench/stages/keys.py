@@ -5,16 +5,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import inspect
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sai_bench.code_fingerprint import code_fingerprint
+from sai_bench.errors import PluginError
+from sai_bench.files import sha256_of
 
 if TYPE_CHECKING:
+    from sai_bench.interfaces import Recording
     from sai_bench.registry import Registration
     from sai_bench.spec import ComponentSpec
 
-_NUMERIC_LIBRARIES = ("numpy", "scipy", "torch", "torchaudio")
+_NUMERIC_LIBRARIES = ("numpy", "scipy", "numba", "torch", "torchaudio")
 
 
 def key_of(parts: dict) -> str:
@@ -24,20 +30,69 @@ def key_of(parts: dict) -> str:
 
 
 def component_identity(component: ComponentSpec) -> dict:
-    """Return what determines a component's behaviour: name, config and source code."""
-    return {**component.resolved(), "code": component_code(component.registration)}
+    """Return what determines a component's behaviour: name, config, files that the config names, code."""
+    return {
+        **component.resolved(),
+        "code": component_code(component.registration),
+        "files": _hashes_of_files(component.config.model_dump()),
+    }
 
 
 def component_code(registration: Registration) -> str:
-    """Return the hash of a component's source: of its module and imports, or of its plugin file."""
-    if registration.origin.sha256 is not None:
-        return registration.origin.sha256
+    """Return the hash of a component's source: its module, its plugin file, and what they import.
+
+    Raises:
+        PluginError: a plugin file is no longer what was loaded.
+    """
+    starts: list[str | Path] = []
+    origin = registration.origin
+    if origin.path is not None:
+        if sha256_of(origin.path) != origin.sha256:
+            raise PluginError(
+                f"{origin.label}: this plugin was changed after it was loaded. Run the command again."
+            )
+        starts.append(origin.path)
     if isinstance(registration.target, str):
-        return code_fingerprint(registration.target.partition(":")[0])
-    return code_fingerprint(registration.target.__module__)
+        starts.append(registration.target.partition(":")[0])
+    elif not starts:
+        # A class registered from a script or notebook: its file, if it has one.
+        starts.append(Path(inspect.getfile(registration.target)))
+    return code_fingerprint(*starts)
+
+
+def recording_identity(recording: Recording) -> str:
+    """Return a hash of a recording: audio, labels and the array that made it."""
+    array = recording.array
+    return key_of(
+        {
+            "content": recording.content_sha256,
+            "array": [array.name, array.baffle, array.positions_m.tolist()],
+        }
+    )
 
 
 @functools.cache
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries whose arithmetic the results depend on."""
     return {name: importlib.metadata.version(name) for name in _NUMERIC_LIBRARIES}
+
+
+def _hashes_of_files(value: object) -> list[str]:
+    """Return a hash for each path in a config: of the file's content, or of a folder's listing."""
+    if isinstance(value, Path):
+        return [_hash_of_path(value)]
+    if isinstance(value, Mapping):
+        return [found for item in value.values() for found in _hashes_of_files(item)]
+    if isinstance(value, list | tuple):
+        return [found for item in value for found in _hashes_of_files(item)]
+    return []
+
+
+def _hash_of_path(path: Path) -> str:
+    if path.is_file():
+        return sha256_of(path)
+    if path.is_dir():
+        inside = sorted(p for p in path.rglob("*") if p.is_file())
+        stats = [(p.relative_to(path).as_posix(), p.stat().st_size, p.stat().st_mtime_ns) for p in inside]
+        return key_of({"folder": stats})
+    return "absent"

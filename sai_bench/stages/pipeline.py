@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sai_bench.code_fingerprint import code_fingerprint
+from sai_bench.errors import component_errors
 from sai_bench.files import read_arrays
+from sai_bench.metrics.numbers import checked_numbers
 from sai_bench.stages import works
 from sai_bench.stages.keys import component_identity
 from sai_bench.stages.portable import PortableComponent
@@ -47,7 +49,6 @@ def predict(
 ) -> Predicted:
     """Run detect, prior, fuse and compress; what is stored already is reused."""
     system = spec.require_system()
-    plugin_files = tuple(spec.plugins.files)
     detect = run_stage(
         "detect",
         recordings,
@@ -69,7 +70,7 @@ def predict(
         {
             "component": component_identity(system.prior),
             "weights": fitted.sha256 if fitted else None,
-            "code": code_fingerprint("sai_bench.audio"),
+            "code": code_fingerprint("sai_bench.audio", "sai_bench.class_activity"),
         },
         context,
     )
@@ -91,7 +92,7 @@ def predict(
         "compress",
         recordings,
         works.Compress(
-            PortableComponent.of(system.compressor, plugin_files), spec.export, detect.paths, fuse.paths
+            PortableComponent.of(system.compressor, spec.plugins), spec.export, detect.paths, fuse.paths
         ),
         {"fuse": fuse.key, "component": component_identity(system.compressor), "code": export_code},
         context,
@@ -102,17 +103,14 @@ def predict(
     return Predicted((detect, prior, fuse, compress), compress, sizes)
 
 
-def score(
-    spec: Spec, recordings: Sequence[Recording], predictions: StageFiles, context: Context
-) -> Scored:
+def score(spec: Spec, recordings: Sequence[Recording], predictions: StageFiles, context: Context) -> Scored:
     """Score predictions with every metric of the spec."""
-    plugin_files = tuple(spec.plugins.files)
     stages, metrics = [], {}
     for component in spec.evaluation.metrics:
         stage = run_stage(
             f"score.{component.name}",
             recordings,
-            works.Score(PortableComponent.of(component, plugin_files), predictions.paths),
+            works.Score(PortableComponent.of(component, spec.plugins), predictions.paths),
             {
                 "compress": predictions.key,
                 "component": component_identity(component),
@@ -123,5 +121,7 @@ def score(
         )
         stages.append(stage)
         parts = [read_arrays(stage.paths[r.name]) for r in recordings]
-        metrics[component.name] = component.build().combine(parts)
+        with component_errors(f"Metric '{component.name}' failed to combine its recordings"):
+            numbers = component.build().combine(parts)
+        metrics[component.name] = checked_numbers(numbers, f"Metric '{component.name}'")
     return Scored(tuple(stages), metrics)

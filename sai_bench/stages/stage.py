@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from sai_bench.errors import SaiBenchError, StageError
+from sai_bench.errors import StageError, component_errors
 from sai_bench.files import safe_name, write_atomically
-from sai_bench.stages.keys import key_of, library_versions
+from sai_bench.stages.keys import key_of, library_versions, recording_identity
+from sai_bench.stages.stored import is_stored, read_note, store
+from sai_bench.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from sai_bench.interfaces import Recording
+    from sai_bench.interfaces import Progress, Recording
     from sai_bench.progress import Reporter
 
-Work = Callable[["Recording"], bytes]
-"""What a stage does with one recording: returns the content of its file."""
+
+class Work(Protocol):
+    """What a stage does with one recording."""
+
+    def build(self) -> object:
+        """Build the components that all recordings share; costs time that is not the recordings'."""
+
+    def __call__(self, recording: Recording) -> bytes:
+        """Return the content of the recording's file."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,15 @@ def run_stage(
         context: cache, workers, reporter.
         suffix: of the files.
         parallel: whether to work in `context.workers` processes.
+
+    Raises:
+        StageError: a component raised, or a worker process was killed.
     """
     parts = {"stage": stage, "libraries": library_versions(), **determined_by}
     key = key_of(parts)
     folder = context.cache / stage / key[:16]
     paths = {r.name: folder / f"{_file_stem(r)}{suffix}" for r in recordings}
-    pending = [r for r in recordings if not paths[r.name].exists()]
+    pending = [r for r in recordings if not is_stored(paths[r.name])]
     if pending:
         note = folder / "key.json"
         if not note.exists():
@@ -90,12 +103,18 @@ def run_stage(
             perform = functools.partial(_perform, stage, work)
             _compute(pending, paths, perform, context.workers if parallel else 1, progress)
     reused = len(recordings) - len(pending)
-    files = StageFiles(stage, key, paths, reused, sum(_seconds(p) for p in paths.values()))
+    files = StageFiles(stage, key, paths, reused, sum(read_note(p).seconds for p in paths.values()))
     context.reporter.line(_describe(files))
     return files
 
 
-def _compute(pending, paths, perform, workers, progress) -> None:
+def _compute(
+    pending: list[Recording],
+    paths: Mapping[str, Path],
+    perform: functools.partial,
+    workers: int,
+    progress: Progress,
+) -> None:
     progress(0, len(pending))
     if workers == 1 or len(pending) == 1:
         for done, recording in enumerate(pending, 1):
@@ -103,43 +122,39 @@ def _compute(pending, paths, perform, workers, progress) -> None:
             progress(done, len(pending))
         return
     import joblib
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    tasks = (joblib.delayed(perform)(r, paths[r.name]) for r in pending)
+    tasks = (joblib.delayed(_in_worker)(perform, r, paths[r.name]) for r in pending)
     pool = joblib.Parallel(n_jobs=min(workers, len(pending)), return_as="generator_unordered")
-    for done, _ in enumerate(pool(tasks), 1):
-        progress(done, len(pending))
+    try:
+        for done, _ in enumerate(pool(tasks), 1):
+            progress(done, len(pending))
+    except TerminatedWorkerError as error:
+        raise StageError(
+            "A worker process was killed, probably because memory ran out. What was finished is kept: run "
+            "the same command again, with --workers 1."
+        ) from error
+
+
+def _in_worker(perform: functools.partial, recording: Recording, path: Path) -> None:
+    # Ctrl-C reaches the whole process group; the main process decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    perform(recording, path)
 
 
 def _perform(stage: str, work: Work, recording: Recording, path: Path) -> None:
-    """Compute and store one file; its time goes beside it first, so that a file always has its time."""
-    begun = time.perf_counter()
-    try:
+    """Compute and store one file."""
+    doing = f"Stage {stage} failed on recording {recording.name}"
+    with component_errors(doing), one_blas_thread():
+        work.build()
+        begun = time.perf_counter()
         content = work(recording)
-    except SaiBenchError:
-        raise
-    except Exception as error:
-        raise StageError(
-            f"Stage {stage} failed on recording {recording.name} ({type(error).__name__}: {error}). What was "
-            "finished before is kept; repair the component named above and run the same command again."
-        ) from error
-    seconds = time.perf_counter() - begun
-    write_atomically(_time_path(path), f"{seconds:.6f}\n".encode())
-    write_atomically(path, content)
-
-
-def _time_path(path: Path) -> Path:
-    return path.with_name(path.name + ".seconds")
-
-
-def _seconds(path: Path) -> float:
-    try:
-        return float(_time_path(path).read_text())
-    except (OSError, ValueError):
-        return 0.0
+        seconds = time.perf_counter() - begun
+    store(path, content, seconds)
 
 
 def _file_stem(recording: Recording) -> str:
-    return f"{safe_name(recording.name)}-{recording.content_sha256[:12]}"
+    return f"{safe_name(recording.name)}-{recording_identity(recording)[:12]}"
 
 
 def _describe(files: StageFiles) -> str:

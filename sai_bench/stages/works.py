@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.audio import read_recording
-from sai_bench.export import (
-    Selection,
-    check_activity,
-    dense_size_bytes,
-    detections_of,
-    fuse_and_select,
-)
+from sai_bench.class_activity import class_activity
+from sai_bench.export import Selection, dense_size_bytes, detections_of, fuse_and_select
 from sai_bench.files import encode_arrays, read_arrays
 from sai_bench.predictions import encode_detections, read_annotations
 from sai_bench.regions import Regions
-from sai_bench.sphere import frame_count
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Recording
@@ -31,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Detect:
-    """Front end, backbone and decoder; built when the first recording needs them."""
+    """Front end, backbone and decoder."""
 
     spec: Spec
 
@@ -41,15 +35,19 @@ class Detect:
 
         return Detector(self.spec.require_system(), self.spec.inference)
 
+    def build(self) -> object:
+        """Build the detector."""
+        return self._detector
+
     def __call__(self, recording: Recording) -> bytes:
         """Return the recording's regions."""
-        waveform, rate = read_recording(recording.audio_path)
+        waveform, rate = read_recording(recording.audio_path, recording.array.microphones)
         return encode_arrays(self._detector(waveform, rate, recording.array).arrays())
 
 
 @dataclass
 class Predict:
-    """The prior; built (and given its weights) when the first recording needs it."""
+    """The prior, with its weights if it has been fitted."""
 
     component: ComponentSpec
     weights: Mapping[str, np.ndarray] | None
@@ -61,12 +59,14 @@ class Predict:
             prior.load_weights(self.weights)
         return prior
 
+    def build(self) -> object:
+        """Build the prior."""
+        return self._prior
+
     def __call__(self, recording: Recording) -> bytes:
         """Return the recording's class activity."""
-        waveform, rate = read_recording(recording.audio_path)
-        p = np.asarray(self._prior(waveform, rate))
-        check_activity(p, frame_count(waveform.shape[1], rate))
-        return encode_arrays({"p": p})
+        waveform, rate = read_recording(recording.audio_path, recording.array.microphones)
+        return encode_arrays({"p": class_activity(self._prior, waveform, rate)})
 
 
 @dataclass
@@ -81,6 +81,10 @@ class Fuse:
     @functools.cached_property
     def _fusion(self):
         return self.component.build()
+
+    def build(self) -> object:
+        """Build the fusion rule."""
+        return self._fusion
 
     def __call__(self, recording: Recording) -> bytes:
         """Return which candidates are exported, with their scores."""
@@ -100,6 +104,10 @@ class Compress:
     regions: Mapping[str, Path]
     selections: Mapping[str, Path]
 
+    def build(self) -> object:
+        """Build the compressor."""
+        return self.compressor.build()
+
     def __call__(self, recording: Recording) -> bytes:
         """Return the recording's prediction file."""
         regions = Regions.from_arrays(read_arrays(self.regions[recording.name]))
@@ -114,6 +122,10 @@ class Score:
 
     metric: PortableComponent
     predictions: Mapping[str, Path]
+
+    def build(self) -> object:
+        """Build the metric."""
+        return self.metric.build()
 
     def __call__(self, recording: Recording) -> bytes:
         """Return what the metric needs to know about the recording."""

@@ -47,8 +47,9 @@ class Finished:
 
 
 @pytest.fixture
-def sai_bench(monkeypatch, capfd):
-    """Run the command line in this process: sai_bench("list", "fusion") -> Finished."""
+def sai_bench(monkeypatch, capfd, tmp_path):
+    """Run the command line in this process, in an empty folder: sai_bench("list", "fusion") -> Finished."""
+    monkeypatch.chdir(tmp_path)
 
     def call(*arguments) -> Finished:
         monkeypatch.setattr(sys, "argv", ["sai-bench", *map(str, arguments)])

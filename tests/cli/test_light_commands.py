@@ -36,6 +36,11 @@ def test_check_and_schema_do_not_import_torch(fresh, command):
     assert not modules_after(fresh, *command) & {"torch", "torchaudio", "numba", "matplotlib", "soundfile"}
 
 
+@pytest.mark.parametrize("component", ["fusion/power", "dataset/simulated_rooms"])
+def test_show_does_not_import_torch_where_the_component_does_not(fresh, component):
+    assert not modules_after(fresh, "show", component) & {"torch", "torchaudio"}
+
+
 def test_scoring_compressing_and_records_do_not_import_torch(fresh):
     code = """
 import sys
@@ -79,7 +84,36 @@ def test_show_tells_formula_and_keys(sai_bench):
     done = sai_bench("show", "fusion/power")
     assert done.code == 0
     assert "s_d * p(c, t)^alpha" in done.out
-    assert "alpha  (float, default 0.5)" in done.out
+    assert "  alpha  number (>= 0), default 0.5\n" in done.out
+
+
+def test_show_lists_nested_and_required_keys_with_bounds_and_choices(sai_bench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    lines = [" ".join(line.split()) for line in sai_bench("show", "dataset/simulated_rooms").out.splitlines()]
+    for expected in (
+        "folder path, required",
+        "splits.NAME.recordings integer (>= 1, <= 99999), required",
+        "channels `4` or `32`, default 4",
+        "rooms mapping",
+        "rooms.side_range_m [number (>= 1.5, <= 50), number (>= 1.5, <= 50)], default [2.0, 10.0]",
+    ):
+        assert expected in lines
+    after = lines.index("rooms.image_source_order integer (>= 0, <= 20), default 5") + 1
+    assert lines[after] == "Highest number of reflections; 0 is an anechoic room."
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_show_wraps_keys_at_the_width_of_the_terminal_and_loses_no_word(sai_bench, monkeypatch, columns):
+    def keys(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        return sai_bench("show", "dataset/simulated_rooms").out.partition("\nKeys:\n")[2]
+
+    assert max(map(len, keys(columns).splitlines())) <= columns
+    assert keys(columns).split() == keys(1000).split()
+
+
+def test_show_says_when_a_component_has_no_keys(sai_bench):
+    assert sai_bench("show", "fusion/none").out.endswith("\nNo keys.\n")
 
 
 @pytest.mark.parametrize(

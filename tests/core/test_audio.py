@@ -49,7 +49,9 @@ def test_nan_samples_are_located(tmp_path):
     samples = noise(4)
     samples[12000, 2] = np.nan
     samples[13000, 1] = np.inf
-    with pytest.raises(AudioError, match=r"2 samples are NaN or infinite, the first in channel 2 at 0\.542 s"):
+    with pytest.raises(
+        AudioError, match=r"2 samples are NaN or infinite, the first in channel 2 at 0\.542 s"
+    ):
         read_recording(write(tmp_path / "a.wav", samples))
 
 

@@ -7,6 +7,13 @@ import pytest
 from sai_bench import code_fingerprint as module
 
 
+def forget_places():
+    """New modules appear during these tests, which never happens while a command runs."""
+    importlib.invalidate_caches()
+    for function in (module._source_path, module._search_folders, module._is_users_own):
+        function.cache_clear()
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package `toybox` whose sources a test can edit; returns a writer of its files."""
@@ -19,14 +26,11 @@ def package(tmp_path, monkeypatch):
         for name, source in sources.items():
             path = tmp_path / "toybox" / f"{name.replace('__', '/')}.py"
             path.write_text(textwrap.dedent(source))
-        importlib.invalidate_caches()
-        module.code_fingerprint.cache_clear()
-        module._source_path.cache_clear()
+        forget_places()
         return module.code_fingerprint("toybox.rule")
 
     yield write
-    module.code_fingerprint.cache_clear()
-    module._source_path.cache_clear()
+    forget_places()
 
 
 def test_changes_with_the_module_and_with_what_it_imports_and_with_nothing_else(package):
@@ -59,3 +63,41 @@ def test_names_a_module_that_does_not_exist(package):
     package(rule="")
     with pytest.raises(ModuleNotFoundError, match=r"toybox\.missing"):
         module.code_fingerprint("toybox.missing")
+
+
+def test_a_plugin_file_changes_with_what_it_imports(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin, helper = tmp_path / "my_prior.py", tmp_path / "my_features.py"
+    plugin.write_text("import numpy\nfrom my_features import f\n")
+    helper.write_text("A = 1\n")
+    forget_places()
+    first = module.code_fingerprint(plugin)
+    helper.write_text("A = 2\n")
+    assert module.code_fingerprint(plugin) != first
+    plugin.write_text("import numpy\n")
+    without = module.code_fingerprint(plugin)
+    helper.write_text("A = 3\n")
+    assert module.code_fingerprint(plugin) == without
+
+
+def test_a_plugin_changes_with_the_built_in_class_that_it_extends(tmp_path, monkeypatch):
+    plugin = tmp_path / "my_decoder.py"
+    plugin.write_text("from sai_bench_builtin.decoders.peak_regions import PeakRegions\n")
+    hashed = []
+    original = module._parsed
+    monkeypatch.setattr(module, "_parsed", lambda path, name: hashed.append(name) or original(path, name))
+    module.code_fingerprint(plugin)
+    assert "sai_bench_builtin.decoders.peak_regions" in hashed
+    assert "sai_bench.upsampling" in hashed
+    assert not [name for name in hashed if name.startswith(("torch", "numpy", "pydantic"))]
+
+
+def test_a_package_without_init_is_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "loose" / "rule.py").write_text("from loose import other\n")
+    (tmp_path / "loose" / "other.py").write_text("A = 1\n")
+    forget_places()
+    first = module.code_fingerprint("loose.rule")
+    (tmp_path / "loose" / "other.py").write_text("A = 2\n")
+    assert module.code_fingerprint("loose.rule") != first

@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sai_bench_builtin.compressors.dense import Dense
-from sai_bench_builtin.configs.compressor import DenseConfig
 
 from sai_bench.errors import ContractError
 from sai_bench.export import (
-    check_point_sets,
+    checked_point_sets,
     dense_size_bytes,
     detections_of,
     fuse_and_select,
     untie,
 )
-from sai_bench.predictions import encode_detections
+from sai_bench.predictions import Detection, encode_detections
 from sai_bench.regions import Regions, join
 from sai_bench.spec.models import ExportSettings
+from sai_bench_builtin.compressors.dense import Dense
+from sai_bench_builtin.configs.compressor import DenseConfig
 
 FRAMES = 6
 
@@ -84,7 +84,7 @@ def test_the_winner_among_equal_scores_depends_on_the_recording_and_not_on_the_c
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from([0.05, 0.3, 0.3 + 2e-9, 0.9, 1.0]) | st.floats(0.01, 1), max_size=30))
+@given(st.lists(st.sampled_from([0.0, 0.05, 0.3, 0.3 + 2e-9, 0.9, 1.0]) | st.floats(0.01, 1), max_size=30))
 def test_untied_scores_differ_keep_their_order_and_move_by_less_than_a_millionth(values):
     scores = np.array(values)
     lots = np.random.default_rng(1).permutation(len(values)).astype(np.uint64)
@@ -113,7 +113,7 @@ def test_a_fusion_rule_that_breaks_its_contract_is_named(rule, says):
 
 def test_an_activity_for_other_frames_is_refused():
     regions = make_regions(np.random.default_rng(0))
-    with pytest.raises(ContractError, match=r"expected \(13, 6\)"):
+    with pytest.raises(ContractError, match=r"shape \(13, 7\)"):
         fuse_and_select(regions, np.ones((13, FRAMES + 1)), keep_scores, ExportSettings(), "a")
 
 
@@ -121,17 +121,49 @@ def test_an_activity_for_other_frames_is_refused():
     "broken",
     [
         [],
+        None,
+        iter([np.array([[1.0, 2, 1]])]),
         [np.zeros((0, 3))],
         [np.zeros((2, 2))],
+        [["left", "right"]],
         [np.array([[360.0, 0, 1]])],
         [np.array([[0.0, 179.5, 1]])],
         [np.array([[0.0, 0, np.nan]])],
         [np.array([[np.nan, 0, 1]])],
+        [np.array([[1.0, 0, -0.5]])],
+        [np.array([[1.0, 0, 1.5]])],
     ],
 )
 def test_a_compressor_that_breaks_its_contract_is_named(broken):
     with pytest.raises(ContractError, match="Compressor Broken"):
-        check_point_sets(broken, [np.array([[1.0, 2, 1]])], "Broken")
+        checked_point_sets(broken, [np.array([[1.0, 2, 1]])], "Broken")
+
+
+def test_a_compressor_may_return_lists_of_tuples():
+    (points,) = checked_point_sets([[(1, 2, 0.5)]], [np.array([[1.0, 2, 1]])], "Listing")
+    np.testing.assert_array_equal(points, [[1, 2, 0.5]])
+
+
+def test_a_compressor_cannot_change_scores():
+    regions = make_regions(np.random.default_rng(0))
+    selection = fuse_and_select(regions, ACTIVITY, keep_scores, ExportSettings(), "a")
+    before = selection.scores.copy()
+
+    def greedy(point_sets, scores):
+        scores /= 2
+        return point_sets
+
+    detections = detections_of(regions, selection, greedy, ExportSettings())
+    np.testing.assert_array_equal([d.score for d in detections], before)
+
+
+def test_single_precision_points_take_no_more_room():
+    points = np.array([[1, 2, 0.102], [359.9999, 3, 0.5]])
+    single, double = (
+        encode_detections([Detection(0, 1, 0.5, points.astype(kind))]) for kind in (np.float32, np.float64)
+    )
+    assert len(single) == len(double)
+    assert b"[0.0,3.0,0.5]" in encode_detections([Detection(0, 1, 0.5, points)])
 
 
 def test_the_dense_size_is_what_writing_everything_would_take():
@@ -151,9 +183,7 @@ def test_joined_segments_keep_each_candidate_with_its_mask():
     for part, first, offset in ((parts[0], 0, 0), (parts[2], 12, 60)):
         for i in range(60):
             assert whole.frames[offset + i] == part.frames[i] + first
-            np.testing.assert_array_equal(
-                whole.points(whole.masks[offset + i]), part.points(part.masks[i])
-            )
+            np.testing.assert_array_equal(whole.points(whole.masks[offset + i]), part.points(part.masks[i]))
     again = Regions.from_arrays(whole.arrays())
     np.testing.assert_array_equal(again.pixels, whole.pixels)
 

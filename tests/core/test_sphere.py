@@ -72,7 +72,14 @@ def test_a_yaw_view_is_the_mic_array_turned(yaw):
 
 @pytest.mark.parametrize(
     ("samples", "rate", "frames"),
-    [(48000, 24000, 20), (48001, 24000, 20), (50000, 24000, 21), (2399, 24000, 1), (0, 24000, 0), (4410, 44100, 1)],
+    [
+        (48000, 24000, 20),
+        (48001, 24000, 20),
+        (50000, 24000, 21),
+        (2399, 24000, 1),
+        (0, 24000, 0),
+        (4410, 44100, 1),
+    ],
 )
 def test_label_frames_of_a_recording(samples, rate, frames):
     assert sphere.frame_count(samples, rate) == frames

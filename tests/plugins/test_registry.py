@@ -112,8 +112,19 @@ def test_classes_may_be_registered_directly():
         pass
 
     class Rule(sai_bench.Fusion):
-        pass
+        def __call__(self, scores, classes, frames, p):
+            return scores
 
     direct = registration(target=Rule, config=Config)
     assert direct.load_class() is Rule
     assert direct.load_config() is Config
+
+
+def test_a_class_that_is_no_component_of_its_kind_is_refused():
+    class Incomplete(sai_bench.Fusion):
+        pass
+
+    with pytest.raises(PluginError, match="Incomplete does not define __call__"):
+        registration(target=Incomplete, config=sai_bench.ComponentConfig).load_class()
+    with pytest.raises(PluginError, match=r"dict is no Fusion. Derive it from sai_bench\.Fusion"):
+        registration(target=dict, config=sai_bench.ComponentConfig).load_class()

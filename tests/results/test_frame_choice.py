@@ -1,4 +1,4 @@
-"""Frames for pictures are spread over time, prefer overlap and ignore how good the predictions are."""
+"""Frames for pictures are spread over the labelled time and ignore overlap and predictions."""
 
 import random
 
@@ -17,25 +17,32 @@ def detections(*frames):
     return [Detection(frame, 0, 0.5, np.zeros((0, 3))) for frame in frames]
 
 
-def test_frames_are_spread_over_the_labelled_time():
-    chosen = choose_frames(labels(*range(100, 200)), [], 4)
-    assert len(chosen) == 4
-    for frame, (first, last) in zip(chosen, [(100, 124), (125, 149), (150, 174), (175, 199)], strict=True):
-        assert first <= frame <= last
+def test_each_equal_stretch_of_the_labelled_time_gives_its_middle_frame():
+    assert choose_frames(labels(*range(100, 200)), [], 4) == [112, 137, 162, 187]
+    assert choose_frames(labels(*range(9)), [], 3) == [1, 4, 7]
 
 
-def test_frame_with_most_labels_of_its_stretch_is_chosen():
-    assert choose_frames(labels(*range(20), 3, 17, 17, 15), [], 2) == [3, 17]
+def test_stretches_hold_equally_many_labelled_frames_whatever_lies_between_them():
+    assert choose_frames(labels(0, 1, 2, 500, 501, 502, 503, 504, 900), [], 3) == [1, 501, 504]
 
 
-def test_predictions_decide_between_equally_labelled_frames():
-    assert choose_frames(labels(0, 1, 2, 3, 4), detections(4), 1) == [4]
+def test_how_many_sources_a_frame_has_changes_nothing():
+    crowded = labels(*range(30), *[3] * 5, *[17] * 5, *[29] * 5)
+    assert choose_frames(crowded, [], 4) == choose_frames(labels(*range(30)), [], 4)
 
 
-def test_score_and_class_of_predictions_change_nothing():
-    predicted = detections(*range(0, 30, 2))
-    other = [Detection(d.frame, 7, 0.01, d.points) for d in predicted]
-    assert choose_frames(labels(*range(30)), predicted, 3) == choose_frames(labels(*range(30)), other, 3)
+def test_frames_with_many_sources_are_chosen_as_often_as_they_occur():
+    generator = random.Random(1)
+    sources = {frame: generator.choice([1, 1, 2, 3]) for frame in range(4000)}
+    items = labels(*(frame for frame, number in sources.items() for _ in range(number)))
+    chosen = choose_frames(items, [], 800)
+    mean = np.mean([sources[frame] for frame in chosen])
+    assert mean == pytest.approx(np.mean([*sources.values()]), abs=0.1)  # 3.4 standard errors
+
+
+def test_predictions_change_nothing_where_there_are_labels():
+    chosen = choose_frames(labels(*range(30)), [], 3)
+    assert choose_frames(labels(*range(30)), detections(0, 0, 7, 29, 400), 3) == chosen
 
 
 def test_order_of_the_annotations_changes_nothing():
