@@ -93,7 +93,7 @@ def format_value(column: str, value: str | int | float | None) -> str:
     """Return a cell's text: metrics with 4 decimals (2 from 10 on), costs with 3 digits, None as `n/a`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "n/a"
-    if isinstance(value, str | int):
+    if not isinstance(value, float):
         return str(value)
     if column in _COSTS:
         return _three_digits(value)

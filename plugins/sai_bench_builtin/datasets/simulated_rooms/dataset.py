@@ -69,7 +69,7 @@ class SimulatedRooms(Dataset):
         ]
 
     def prepare(self, workers: int = 1, progress: Progress | None = None) -> None:
-        """Render every recording that is not there yet, or not in its full size, then write the manifest."""
+        """Render every recording that is not there yet or was changed, then write the manifest."""
         planned = plan(self.config)
         stored = manifests.read_manifest(self._manifest_path)
         known = {record.name: record for record in stored.recordings} if stored else {}
@@ -106,8 +106,12 @@ class SimulatedRooms(Dataset):
         return self._manifest
 
     def _intact_record(self, planned: PlannedRecording, known: Record | None) -> Record | None:
-        record = known or manifests.read_record(_record_path(self.root, planned))
-        return record if record and record.name == planned.name and record.intact(self.root) else None
+        path = _record_path(self.root, planned)
+        record = known or manifests.read_record(path)
+        if record is None or record.name != planned.name:
+            return None
+        written_ns = path.stat().st_mtime_ns if path.exists() else 0
+        return record if record.intact(self.root, written_ns) else None
 
     def _render(self, missing: list[PlannedRecording], workers: int) -> Iterator[Record]:
         if min(workers, len(missing)) <= 1:

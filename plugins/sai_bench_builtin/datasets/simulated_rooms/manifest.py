@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from sai_bench.files import write_atomically
+from sai_bench.files import sha256_of, write_atomically
 from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
 from sai_bench_builtin.datasets.simulated_rooms.scene import Scene
 
@@ -47,10 +47,19 @@ class Record(msgspec.Struct):
     scale: float
     scene: dict
 
-    def intact(self, root: Path) -> bool:
-        """Return whether both files exist with the recorded size."""
-        expected = ((self.audio, self.audio_bytes), (self.labels, self.labels_bytes))
-        return all(_size(root / path) == size for path, size in expected)
+    def intact(self, root: Path, written_ns: int) -> bool:
+        """Return whether both files are as they were rendered.
+
+        Args:
+            root: of the data set.
+            written_ns: when this record was written (nanoseconds since the epoch). Files older than that are
+                only measured; one that was touched later is hashed.
+        """
+        expected = (
+            (self.audio, self.audio_bytes, self.audio_sha256),
+            (self.labels, self.labels_bytes, self.labels_sha256),
+        )
+        return all(_is_unchanged(root / path, *facts, written_ns) for path, *facts in expected)
 
     @property
     def content_sha256(self) -> str:
@@ -120,11 +129,12 @@ def _read(path: Path, kind: type):
         return None
 
 
-def _size(path: Path) -> int | None:
+def _is_unchanged(path: Path, size_bytes: int, sha256: str, written_ns: int) -> bool:
     try:
-        return path.stat().st_size
+        stat = path.stat()
+        return stat.st_size == size_bytes and (stat.st_mtime_ns <= written_ns or sha256_of(path) == sha256)
     except OSError:
-        return None
+        return False
 
 
 def _as_list(value: object) -> object:
