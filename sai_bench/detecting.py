@@ -55,7 +55,8 @@ def detect_recordings(
     make_writable_folder(out, "--out")
     weights = None
     if needs_fit(spec):
-        weights = fit_prior(spec, prepare_data(spec, context), context).weights
+        dataset = prepare_data(spec, context.workers, context.reporter)
+        weights = fit_prior(spec, dataset, context).weights
 
     from sai_bench.results.pictures import draw_recording
     from sai_bench.system import System

@@ -92,7 +92,8 @@ def predict_only(spec: Spec, out: Path | None, context: Context) -> Path:
     """
     folder = _open_run_folder(spec, out)
     with folder.locked():
-        run = run_system(spec.name, spec, prepare_data(spec, context), context, scoring=False)
+        dataset = prepare_data(spec, context.workers, context.reporter)
+        run = run_system(spec.name, spec, dataset, context, scoring=False)
         files = _prediction_files(run, spec)
         with folder.publishing([*files]):
             _copy_files(files, folder)
@@ -124,8 +125,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def prepare_data(spec: Spec, context: Context) -> Dataset:
+def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
     """Build the spec's data set and make it ready.
+
+    Args:
+        spec: a spec with data.
+        workers: processes that may work at once.
+        reporter: told about progress.
 
     Raises:
         DatasetError: the split that the spec evaluates is none of the data set's.
@@ -140,20 +146,22 @@ def prepare_data(spec: Spec, context: Context) -> Dataset:
                 f"evaluation.split: data set '{component.name}' has no split '{spec.evaluation.split}'."
                 f"{did_you_mean(spec.evaluation.split, splits)} Splits: {', '.join(splits)}."
             )
-        with context.reporter.task(f"{'render':<9}") as progress:
-            dataset.prepare(context.workers, progress)
-    context.reporter.line(f"{'data':<9} {dataset.root}")
+        with reporter.task(f"{'render':<9}") as progress:
+            dataset.prepare(workers, progress)
+    reporter.line(f"{'data':<9} {dataset.root}")
     return dataset
 
 
 def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
     """Run and score the spec's own system, then its variants; they share every stage they have in common."""
-    dataset = prepare_data(spec, context)
+    dataset = prepare_data(spec, context.workers, context.reporter)
     runs = []
     for name, system in [(spec.name, spec), *spec.variants.items()]:
         if spec.variants:
             context.reporter.line(f"{name}:")
-        its_data = dataset if system.data == spec.data else prepare_data(system, context)
+        its_data = dataset
+        if system.data != spec.data:
+            its_data = prepare_data(system, context.workers, context.reporter)
         runs.append(run_system(name, system, its_data, context, scoring=True))
     return runs
 

@@ -10,10 +10,10 @@ def render(
 ) -> None:
     """Make a spec's data ready: render them, or check what was downloaded."""
     from sai_bench.progress import ConsoleReporter
-    from sai_bench.running import open_context, prepare_data
+    from sai_bench.running import available_cores, prepare_data
 
     loaded = load_spec_or_exit(spec, set_, plugin)
-    dataset = prepare_data(loaded, open_context(None, ConsoleReporter(), workers))
+    dataset = prepare_data(loaded, workers or available_cores(), ConsoleReporter())
     for split in dataset.splits():
         print(f"{split}: {len(dataset.recordings(split))} recordings")
     print(dataset.root)

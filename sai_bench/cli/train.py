@@ -27,7 +27,8 @@ def train(
     loaded = load_spec_or_exit(spec, set_, plugin)
     loaded.require_system()
     context = open_context(cache, ConsoleReporter(), workers)
-    fitted = fit_prior(loaded, prepare_data(loaded, context), context)
+    dataset = prepare_data(loaded, context.workers, context.reporter)
+    fitted = fit_prior(loaded, dataset, context)
     if fitted is None:
         print(f"prior {loaded.system.prior.name} needs no fit")
     else:

@@ -46,18 +46,28 @@ def with_data_folder(spec, folder):
     return copy
 
 
-def run_until(arguments, condition):
-    """Start a command and kill it and its workers as soon as the condition holds."""
-    running = subprocess.Popen(
+def start(arguments, stderr=subprocess.DEVNULL):
+    """Start a command in a process group of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", "sai_bench.cli", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         start_new_session=True,
     )
+
+
+def wait_until(running, condition):
+    """Wait for the condition, which must come while the command runs."""
     deadline = time.monotonic() + 60
     while running.poll() is None and time.monotonic() < deadline and not condition():
         time.sleep(0.002)
-    assert running.poll() is None, "the command ended before it could be killed"
+    assert running.poll() is None, "the command ended before it could be stopped"
+
+
+def run_until(arguments, condition):
+    """Start a command and kill it and its workers as soon as the condition holds."""
+    running = start(arguments)
+    wait_until(running, condition)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
 
@@ -135,6 +145,29 @@ def test_a_run_elsewhere_from_scratch_gives_the_same_bytes(finished, sai_bench, 
     assert prediction_bytes(tmp_path / "again") == prediction_bytes(out)
     first, second = (comparable(read_record(o / "result.json")) for o in (out, tmp_path / "again"))
     assert first == second
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_number_of_blas_threads_changes_nothing(finished, fresh, tmp_path, threads):
+    spec, out, _ = finished
+    folders = ("--out", tmp_path / "run", "--cache", tmp_path / "cache")
+    variables = {"OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+    done = fresh("-m", "sai_bench.cli", "evaluate", spec, *folders, env=variables)
+    assert done.returncode == 0, done.stderr
+    assert prediction_bytes(tmp_path / "run") == prediction_bytes(out)
+
+
+def test_ctrl_c_says_how_to_go_on(finished, tmp_path):
+    spec, _, _ = finished
+    cache = tmp_path / "cache"
+    command = ("run", spec, "--out", tmp_path / "run", "--cache", cache)
+    running = start(command, stderr=subprocess.PIPE)
+    wait_until(running, lambda: any(cache.rglob("*.npz")))
+    running.send_signal(signal.SIGINT)
+    told = running.communicate(timeout=60)[1].decode()
+    assert running.returncode == 130
+    assert told.strip().endswith("Run the same command again to go on where it stopped.")
+    assert "Traceback" not in told
 
 
 def test_another_alpha_redoes_only_fusion_and_what_follows(finished, sai_bench):

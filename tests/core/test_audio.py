@@ -1,3 +1,6 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -72,3 +75,29 @@ def test_resampling_keeps_a_tone_and_its_length():
     expected = np.sin(2 * np.pi * 440 * np.arange(new) / new)
     np.testing.assert_allclose(resampled[2, 200:-200], expected[200:-200], atol=2e-3)
     assert resample(tone, rate, rate) is tone
+
+
+def test_an_odd_rate_is_resampled_without_a_huge_kernel():
+    # 44101 and 24000 have no common divisor: the exact kernel would take gigabytes.
+    rate, new = 44101, 24000
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
+    resampled = resample(np.tile(tone, (4, 1)), rate, new)
+    assert abs(resampled.shape[1] - new) <= 1
+    middle = np.arange(2000, 20000)
+    np.testing.assert_allclose(resampled[0, middle], np.sin(2 * np.pi * 440 * middle / new), atol=3e-3)
+
+
+def test_a_data_set_with_its_own_array_may_have_other_channel_counts(tmp_path):
+    path = write(tmp_path / "a.wav", noise(6))
+    waveform, _ = read_recording(path, 6)
+    assert waveform.shape == (6, 24000)
+    with pytest.raises(AudioError, match="has 6 channels, expected 4 channels, as the data set says"):
+        read_recording(path, 4)
+
+
+def test_a_name_that_is_no_text_can_be_read(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav"))
+    soundfile.write(tmp_path / "plain.wav", noise(4), 24000)
+    (tmp_path / "plain.wav").rename(path)
+    waveform, _ = read_recording(path)
+    assert waveform.shape == (4, 24000)
