@@ -11,7 +11,7 @@ import soundfile
 from sai_bench.errors import AudioError
 from sai_bench.sphere import FRAMES_PER_S
 
-_LARGEST_DENOMINATOR = 1000
+_LARGEST_DENOMINATOR = 4000
 
 KNOWN_CHANNELS = {4: "MIC", 32: "em32"}
 
@@ -67,7 +67,7 @@ def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     """Return `waveform` [M, S] at another rate (torchaudio's windowed-sinc resampler, its defaults).
 
     The resampler's kernel grows with the denominator of the ratio of the rates. Odd rates such as 44101 Hz
-    are therefore taken for the nearest simple ratio; that stretches time by less than a millionth.
+    are therefore taken for the nearest simple ratio; that stretches time by less than 0.02%.
     """
     if from_hz == to_hz:
         return waveform
