@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sai_bench.sphere import ArrayGeometry
 
 _MASKS_AT_ONCE = 256
-"""Full-size masks held in memory at a time (65 kB pixels x 4 bytes each)."""
+"""Full-size masks held in memory at a time (64,800 pixels x 4 bytes each)."""
 
 
 class Detector:
@@ -86,7 +86,8 @@ class Detector:
         sphere = sphere[:, first - begin : last - begin]
         if sphere.shape[1] != last - first:
             raise ContractError(
-                f"The backbone returned too few label frames for {piece.shape[1]} samples: "
+                f"Backbone {type(self._backbone).__name__} returned too few label frames for "
+                f"{piece.shape[1]} samples: "
                 f"{sphere.shape[1]} of {last - first} wanted. Expected one per 0.1 s."
             )
         candidates = self._decoder(sphere)

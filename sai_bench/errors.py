@@ -64,6 +64,8 @@ class RecordError(SaiBenchError):
 class CacheError(SaiBenchError):
     """A stored stage result is damaged."""
 
+    exit_code = 1
+
 
 class StageError(SaiBenchError):
     """A component raised while a stage worked on a recording; its own exception is the cause."""
@@ -93,7 +95,7 @@ def component_errors(doing: str) -> Iterator[None]:
         raise
     except BaseException as error:
         raise StageError(
-            f"{doing} ({type(error).__name__}: {error}). The traceback above shows where. What was finished "
+            f"{doing} ({type(error).__name__}: {error}). What was finished "
             "before is kept: repair the component and run the same command again."
         ) from error
 

@@ -6,6 +6,7 @@ fuse -> threshold -> strongest few of each frame -> untie -> points -> compress.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,9 +68,10 @@ def fuse_and_select(
     kept = np.flatnonzero(fused >= settings.score_threshold)
     lot = _lots(regions, kept, recording)
     order = np.lexsort((lot, -_steps(fused[kept]), regions.frames[kept]))
-    kept = kept[order]
-    kept = kept[_rank_in_group(regions.frames[kept]) < settings.detections_per_frame]
-    return Selection(kept, untie(fused[kept], _lots(regions, kept, recording)))
+    kept, lot = kept[order], lot[order]
+    among_best = _rank_in_group(regions.frames[kept]) < settings.detections_per_frame
+    kept, lot = kept[among_best], lot[among_best]
+    return Selection(kept, untie(fused[kept], lot))
 
 
 def fuse(regions: Regions, p: np.ndarray, fusion: Fusion) -> np.ndarray:
@@ -205,7 +207,7 @@ def _lots(regions: Regions, candidates: np.ndarray, recording: str) -> np.ndarra
     Equal scores are common (a class-agnostic detector scores 13 classes alike); ordering them by class
     number would favour low classes.
     """
-    seed = int.from_bytes(hashlib.sha256(recording.encode()).digest()[:8], "little")
+    seed = int.from_bytes(hashlib.sha256(os.fsencode(recording)).digest()[:8], "little")
     mixed = np.full(len(candidates), seed, np.uint64)
     for part in (regions.frames, regions.classes, regions.masks):
         mixed = _mix(mixed ^ part[candidates].astype(np.uint64))

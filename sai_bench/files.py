@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import re
-import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,15 +28,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OutputError: the folder cannot be created or written.
     """
-    temporary = None
+    temporary = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as stream:
+        with open(temporary, "xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
@@ -44,8 +43,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
     finally:
         # Still there only if something came between, an interruption included.
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
@@ -119,12 +118,6 @@ def safe_name(name: str) -> str:
     if cleaned == name and cleaned:
         return name
     return f"{cleaned or 'unnamed'}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

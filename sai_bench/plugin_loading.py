@@ -15,6 +15,7 @@ from types import ModuleType
 import pluggy
 
 from sai_bench import hookspec
+from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import PluginError
 from sai_bench.registry import Origin, Registrar, Registry
 
@@ -68,8 +69,8 @@ def add_plugin_file(loaded: LoadedPlugins, path: Path) -> None:
     place = str(path.resolve())
     if loaded.files.get(place) == sha256:
         return
-    origin = Origin(str(path), path.resolve(), sha256)
     try:
+        origin = Origin(str(path), path.resolve(), code_fingerprint("sai_bench.interfaces", path))
         registrar = _call_hook(_run_file(path, content, sha256), origin)
     except PluginError:
         raise
@@ -104,7 +105,9 @@ def _load_installed(loaded: LoadedPlugins) -> None:
             raise PluginError(problem)
         loaded.warnings.append(problem)
     if not len(loaded.registry):
-        loaded.warnings.append("No components are registered at all. Reinstall sai-bench: pip install -e .")
+        loaded.warnings.append(
+            "No components are registered at all. Install again: pip install --force-reinstall sai-bench"
+        )
 
 
 def _load_entry_point(entry_point, loaded: LoadedPlugins) -> str | None:

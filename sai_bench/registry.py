@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
 import re
 from collections.abc import Iterator
@@ -37,12 +39,12 @@ class Origin:
     Attributes:
         label: for people: `sai-bench 0.1.0` or the path of a single-file plugin.
         path: the file of a single-file plugin, None for an installed distribution.
-        sha256: the hash of that file's content when it was loaded.
+        code_sha256: hash of that file and what it imports, when it was loaded.
     """
 
     label: str
     path: Path | None = None
-    sha256: str | None = None
+    code_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class Registration:
         """
         from sai_bench.interfaces import KIND_CLASSES
 
+        if isinstance(self.target, str):
+            module = self.target.partition(":")[0]
+            with contextlib.suppress(PluginError):  # the import below has more to say about a missing module
+                _CODE_AT_IMPORT.setdefault(module, _code_of_module(module))
         component, base = self._load(self.target), KIND_CLASSES[self.kind]
         where = f"{self.kind} '{self.name}' from {self.origin.label}: {component.__name__}"
         if not issubclass(component, base):
@@ -79,6 +85,16 @@ class Registration:
                 f"{where} does not define {', '.join(missing)}. See `sai_bench.{base.__name__}`."
             )
         return component
+
+    def code_sha256(self) -> str:
+        """Return the hash of the source code behind this component, as it runs in this process.
+
+        Once the class is imported this is the code of that moment: Python does not notice later edits.
+        """
+        own = [] if self.origin.code_sha256 is None else [self.origin.code_sha256]
+        if isinstance(self.target, str):
+            own.append(_code_of_module(self.target.partition(":")[0]))
+        return own[0] if len(own) == 1 else hashlib.sha256("".join(own).encode()).hexdigest()
 
     def load_config(self) -> type[ComponentConfig]:
         """Import and return the component's config model."""
@@ -98,7 +114,7 @@ class Registration:
         module, _, attribute = target.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"{self.kind} '{self.name}' from {self.origin.label}: cannot import {target} "
                 f"({type(error).__name__}: {error}). Repair the plugin or remove it from the spec."
@@ -109,6 +125,20 @@ class Registration:
                 f"{type(found).__name__}, expected a class."
             )
         return found
+
+
+_CODE_AT_IMPORT: dict[str, str] = {}
+"""Module -> hash of the code behind it when this process imported it, as `sys.modules` holds the module."""
+
+
+def _code_of_module(module: str) -> str:
+    from sai_bench.code_fingerprint import code_fingerprint
+
+    try:
+        # The base classes do part of every component's work.
+        return _CODE_AT_IMPORT.get(module) or code_fingerprint("sai_bench.interfaces", module)
+    except ModuleNotFoundError as error:
+        raise PluginError(f"{error}. Install the package that a component comes from.") from error
 
 
 class Registry:
@@ -135,9 +165,7 @@ class Registry:
             UnknownComponentError: no such kind or name; the message suggests the closest.
         """
         if kind not in KINDS:
-            raise UnknownComponentError(
-                f"Unknown kind '{kind}'.{did_you_mean(kind, KINDS)} Kinds: {', '.join(KINDS)}."
-            )
+            raise unknown_kind(kind)
         try:
             return self._components[kind, name]
         except KeyError:
@@ -195,8 +223,20 @@ class Registrar:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(f"{where}: a name is lower_case_with_underscores.")
         for role, value in (("target", target), ("config", config)):
+            if isinstance(value, type) and self.origin.path is None:
+                raise PluginError(
+                    f"{where}: {role} is a class. An installed plugin names it as 'module:Class', so that "
+                    "listing components imports none."
+                )
             if not isinstance(value, type) and not (isinstance(value, str) and _TARGET.fullmatch(value)):
                 raise PluginError(f"{where}: {role} must be 'module:Class' or a class.")
         if not isinstance(summary, str) or not summary.strip():
             raise PluginError(f"{where}: needs a one-line summary.")
         self.registrations.append(Registration(kind, name, target, config, summary, self.origin))
+
+
+def unknown_kind(kind: str) -> UnknownComponentError:
+    """Return the error for a kind that does not exist."""
+    return UnknownComponentError(
+        f"Unknown kind '{kind}'.{did_you_mean(kind, KINDS)} Kinds: {', '.join(KINDS)}."
+    )

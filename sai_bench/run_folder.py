@@ -46,10 +46,15 @@ class RunFolder:
         with open(self.path / _LOCK, "w") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 raise OutputError(
                     f"{self.path}: another run is writing here. Wait for it, or choose another folder with "
                     "--out."
+                ) from error
+            except OSError as error:
+                raise OutputError(
+                    f"{self.path}: cannot be locked ({error.strerror or error}). Expected a file system with "
+                    "locks; choose another folder with --out."
                 ) from error
             yield
 
@@ -85,11 +90,13 @@ class RunFolder:
 
     def _remove(self, name: str) -> None:
         path = self.path / name
-        path.unlink(missing_ok=True)
+        if path.is_file():
+            path.unlink()
         for folder in path.parents:
-            if folder == self.path or any(folder.iterdir()):
+            if folder == self.path or (folder.is_dir() and any(folder.iterdir())):
                 return
-            folder.rmdir()
+            if folder.is_dir():
+                folder.rmdir()
 
 
 def make_writable_folder(path: Path, option: str) -> Path:
@@ -109,8 +116,8 @@ def make_writable_folder(path: Path, option: str) -> Path:
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be made or written ({error.strerror}). Expected a folder that can be written; "
-            f"choose another one with {option}."
+            f"{path}: cannot be made or written ({error.strerror or error}). Expected a folder that can be "
+            f"written; choose another one with {option}."
         ) from error
     return path
 

@@ -14,6 +14,7 @@ from sai_bench.errors import DatasetError, component_errors, did_you_mean
 from sai_bench.files import safe_name, write_atomically
 from sai_bench.predictions import read_annotations
 from sai_bench.run_folder import RECORD, SUMMARY, RunFolder, make_writable_folder
+from sai_bench.sphere import FRAME_S
 from sai_bench.stages.fitting import FittedPrior, fit_prior
 from sai_bench.stages.pipeline import Predicted, Scored, predict, score
 from sai_bench.stages.stage import Context
@@ -242,7 +243,7 @@ def _draw_pictures(run: SystemRun, frames: dict[str, tuple[Recording, int]], fol
         predictions = read_annotations(run.predicted.predictions.paths[recording.name])
         draw_frame(
             folder.path / name,
-            title=f"{recording.name}, {frame / 10:.1f} s",
+            title=f"{recording.name}, {frame * FRAME_S:.1f} s",
             labels=_of_frame(read_annotations(recording.labels_path), frame),
             predictions=_of_frame(predictions, frame),
         )

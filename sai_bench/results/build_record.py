@@ -18,7 +18,6 @@ from sai_bench.results.record import (
     StageTiming,
     VariantResult,
 )
-from sai_bench.stages.keys import component_code
 
 if TYPE_CHECKING:
     from sai_bench.running import SystemRun
@@ -91,7 +90,7 @@ def _component(component: ComponentSpec) -> ComponentRecord:
     origin = component.registration.origin
     label = origin.path.name if origin.path else origin.label
     return ComponentRecord(
-        name=component.name, origin=label, code_sha256=component_code(component.registration)
+        name=component.name, origin=label, code_sha256=component.registration.code_sha256()
     )
 
 

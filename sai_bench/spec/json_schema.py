@@ -145,8 +145,8 @@ class _Builder:
         try:
             model = component.load_config()
             own = model.model_json_schema(ref_template=f"#/$defs/{prefix}:{{model}}")
-        except PluginError as error:
-            return _unchecked(use, str(error))
+        except PluginError:
+            return _unchecked(use, "its config cannot be loaded: `sai-bench show` says why")
         except Exception as error:  # a config model may hold types that no schema can express
             return _unchecked(use, f"cannot be described ({type(error).__name__}: {error})")
         nested = own.pop("$defs", {})

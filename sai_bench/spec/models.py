@@ -113,8 +113,9 @@ class ComponentSpec:
 
     def resolved(self) -> dict:
         """Return `{"use": name, ...}` with every key explicit, JSON-ready, paths relative to the folder."""
-        dumped = self.config.model_dump(mode="json")
-        return {"use": self.name, **_json_ready(self.config.model_dump(), dumped, self.folder)}
+        dumped = self.config.model_dump(mode="json", by_alias=True)
+        plain = self.config.model_dump(by_alias=True)
+        return {"use": self.name, **_json_ready(plain, dumped, self.folder)}
 
 
 Microphones = Literal["mic", "all"]

@@ -107,7 +107,7 @@ class _Check:
         except ValidationError as error:
             self.problems += explain(error, model, node, path, also_known)
             return None
-        except Exception as error:  # a plugin's validator may raise anything
+        except (Exception, SystemExit) as error:  # a plugin's validator may raise anything
             self.report(node.mark, path, f"{model.__name__} failed ({type(error).__name__}: {error}).")
             return None
         self.problems += booleans_as_numbers(node, validated.model_dump(), path)

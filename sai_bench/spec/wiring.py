@@ -40,7 +40,7 @@ def check_chain(
             message = None if isinstance(output, promised) else _broken_promise(component, output, promised)
         except WiringError as error:
             message = str(error)
-        except Exception as error:  # a plugin's output() may raise anything
+        except (Exception, SystemExit) as error:  # a plugin's output() may raise anything
             message = (
                 f"{kind} '{component.name}' cannot say what it produces ({type(error).__name__}: {error})."
             )

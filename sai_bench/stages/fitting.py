@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.audio import read_recording
+from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import DatasetError, component_errors
 from sai_bench.files import arrays_sha256, encode_arrays, read_arrays
 from sai_bench.interfaces import Example, Progress
@@ -61,7 +62,7 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
     if not needs_fit(spec):
         return None
     component = spec.require_system().prior
-    recordings = _train_recordings(dataset, component.name)
+    recordings = _train_recordings(dataset, component.name, context)
     key = key_of(
         {
             "stage": "fit",
@@ -69,6 +70,7 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
             "seed": spec.seed,
             "recordings": [recording_identity(r) for r in recordings],
             "libraries": library_versions(),
+            "code": code_fingerprint("sai_bench.audio", "sai_bench.predictions"),
         }
     )
     path = context.cache / "fit" / f"{component.name}-{key[:16]}.npz"
@@ -90,9 +92,13 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
     return FittedPrior(weights, arrays_sha256(weights), len(recordings), read_note(path).seconds, reused)
 
 
-def _train_recordings(dataset: Dataset, prior: str) -> list[Recording]:
-    recordings = dataset.recordings(TRAIN_SPLIT)
-    if not recordings or any(r.labels_path is None for r in recordings):
+def _train_recordings(dataset: Dataset, prior: str, context: Context) -> list[Recording]:
+    everything = dataset.recordings(TRAIN_SPLIT)
+    recordings = [r for r in everything if r.labels_path is not None]
+    if recordings and len(recordings) < len(everything):
+        left_out = len(everything) - len(recordings)
+        context.reporter.line(f"{left_out} train recordings without labels are left out")
+    if not recordings:
         raise DatasetError(
             f"{dataset.root}: prior '{prior}' must be fitted, but split '{TRAIN_SPLIT}' has no labelled "
             "recordings. Give the data set some, or take a prior that needs no fit, such as uniform."

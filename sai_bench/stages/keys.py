@@ -5,19 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sai_bench.code_fingerprint import code_fingerprint
-from sai_bench.errors import PluginError
 from sai_bench.files import sha256_of
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Recording
-    from sai_bench.registry import Registration
     from sai_bench.spec import ComponentSpec
 
 _NUMERIC_LIBRARIES = ("numpy", "scipy", "numba", "torch", "torchaudio")
@@ -33,31 +29,9 @@ def component_identity(component: ComponentSpec) -> dict:
     """Return what determines a component's behaviour: name, config, files that the config names, code."""
     return {
         **component.resolved(),
-        "code": component_code(component.registration),
+        "code": component.registration.code_sha256(),
         "files": _hashes_of_files(component.config.model_dump()),
     }
-
-
-def component_code(registration: Registration) -> str:
-    """Return the hash of a component's source: its module, its plugin file, and what they import.
-
-    Raises:
-        PluginError: a plugin file is no longer what was loaded.
-    """
-    starts: list[str | Path] = []
-    origin = registration.origin
-    if origin.path is not None:
-        if sha256_of(origin.path) != origin.sha256:
-            raise PluginError(
-                f"{origin.label}: this plugin was changed after it was loaded. Run the command again."
-            )
-        starts.append(origin.path)
-    if isinstance(registration.target, str):
-        starts.append(registration.target.partition(":")[0])
-    elif not starts:
-        # A class registered from a script or notebook: its file, if it has one.
-        starts.append(Path(inspect.getfile(registration.target)))
-    return code_fingerprint(*starts)
 
 
 def recording_identity(recording: Recording) -> str:
@@ -83,6 +57,8 @@ def _hashes_of_files(value: object) -> list[str]:
         return [_hash_of_path(value)]
     if isinstance(value, Mapping):
         return [found for item in value.values() for found in _hashes_of_files(item)]
+    if isinstance(value, set | frozenset):
+        return sorted(found for item in value for found in _hashes_of_files(item))
     if isinstance(value, list | tuple):
         return [found for item in value for found in _hashes_of_files(item)]
     return []

@@ -23,24 +23,27 @@ class PortableComponent:
         name: its name.
         config_json: its validated config.
         plugin_files: (path, SHA-256) of the single-file plugins in use.
+        code_sha256: hash of the component's source code.
     """
 
     kind: str
     name: str
     config_json: str
     plugin_files: tuple[tuple[str, str], ...]
+    code_sha256: str
 
     @classmethod
     def of(cls, component: ComponentSpec, plugins: LoadedPlugins) -> PortableComponent:
         """Describe a component of a spec."""
         files = tuple(plugins.files.items())
-        return cls(component.kind, component.name, component.config.model_dump_json(), files)
+        config = component.config.model_dump_json(by_alias=True)
+        return cls(component.kind, component.name, config, files, component.registration.code_sha256())
 
     def build(self) -> object:
         """Build the component here (once per process).
 
         Raises:
-            PluginError: a plugin file is no longer what the spec was loaded with.
+            PluginError: a plugin is no longer what the run began with.
         """
         return _build(self)
 
@@ -55,4 +58,9 @@ def _build(portable: PortableComponent) -> object:
             raise PluginError(f"{path}: this plugin was changed during the run. Run the command again.")
     registration = loaded.registry.get(portable.kind, portable.name)
     config = registration.load_config().model_validate_json(portable.config_json)
-    return registration.load_class()(config)
+    component = registration.load_class()
+    if registration.code_sha256() != portable.code_sha256:
+        raise PluginError(
+            f"{portable.kind} '{portable.name}': its source was changed during the run. Run it again."
+        )
+    return component(config)

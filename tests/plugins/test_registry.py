@@ -128,3 +128,38 @@ def test_a_class_that_is_no_component_of_its_kind_is_refused():
         registration(target=Incomplete, config=sai_bench.ComponentConfig).load_class()
     with pytest.raises(PluginError, match=r"dict is no Fusion. Derive it from sai_bench\.Fusion"):
         registration(target=dict, config=sai_bench.ComponentConfig).load_class()
+
+
+def test_a_module_that_calls_exit_is_a_broken_plugin(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(PluginError, match="cannot import leaving:Rule .*SystemExit"):
+        registration(target="leaving:Rule", config=sai_bench.ComponentConfig).load_class()
+
+
+def test_an_installed_plugin_names_its_classes():
+    class Rule(sai_bench.Fusion):
+        def __call__(self, scores, classes, frames, p):
+            return scores
+
+    with pytest.raises(PluginError, match="target is a class. An installed plugin names it"):
+        Registrar(Origin("cone 1.0")).component(
+            "fusion", "rule", Rule, config=sai_bench.ComponentConfig, summary="x"
+        )
+
+
+def test_the_code_of_an_imported_component_is_that_of_its_import(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "quick_rule.py"
+    path.write_text(
+        "import sai_bench\nclass Rule(sai_bench.Fusion):\n"
+        "    def __call__(self, scores, classes, frames, p):\n        return scores\n"
+    )
+    rule = registration(target="quick_rule:Rule", config=sai_bench.ComponentConfig)
+    before = rule.code_sha256()
+    path.write_text(path.read_text() + "# edited\n")
+    edited = rule.code_sha256()
+    assert edited != before
+    rule.load_class()
+    path.write_text(path.read_text() + "# edited again\n")
+    assert rule.code_sha256() == edited

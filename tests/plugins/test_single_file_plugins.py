@@ -38,8 +38,8 @@ def test_a_file_adds_its_component_beside_the_built_ins(write_plugin):
     component = loaded.registry.get("fusion", "mine")
     assert component.load_class()(component.load_config()()).weight == 0.5
     assert component.origin.label == str(path)
-    assert component.origin.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert loaded.files == {str(path.resolve()): component.origin.sha256}
+    assert component.origin.path == path.resolve()
+    assert loaded.files == {str(path.resolve()): hashlib.sha256(path.read_bytes()).hexdigest()}
     assert loaded.warnings == []
 
 

@@ -1,6 +1,7 @@
 """A run folder holds the files of one run, and other people's files stay."""
 
 import json
+import shutil
 
 import pytest
 
@@ -38,6 +39,14 @@ def test_what_an_earlier_run_left_and_this_one_lacks_goes(workshop):
     workshop.run("data.names=[one]")
     assert files_in(out) == {"files.json", "result.json", "summary.md", "predictions/one.json"}
     assert not (out / "variants").exists()
+
+
+def test_a_folder_that_the_user_deleted_is_no_obstacle(workshop):
+    out = workshop.folder / "run"
+    workshop.run("evaluation.pictures=2", pictures=True)
+    shutil.rmtree(out / "pictures")
+    workshop.run("data.names=[one]")
+    assert files_in(out) == {"files.json", "result.json", "summary.md", "predictions/one.json"}
 
 
 def test_prediction_alone_leaves_no_record_of_another_run(workshop):
