@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import soundfile
 
 from sai_bench.errors import AudioError
-from sai_bench.sphere import FRAMES_PER_S
+from sai_bench.sphere import FRAMES_PER_S, MIC_CAPSULES_BY_YAW_DEG, ArrayGeometry
+
+if TYPE_CHECKING:
+    from sai_bench.interfaces import Recording
 
 _LARGEST_DENOMINATOR = 4000
 
@@ -61,6 +65,38 @@ def read_recording(path: Path, channels: int | None = None) -> tuple[np.ndarray,
             f"{sample / rate:.3f} s. Expected finite samples; repair or export the file again."
         )
     return waveform, rate
+
+
+def read_heard(
+    recording: Recording, microphones: Literal["mic", "all"]
+) -> tuple[np.ndarray, int, ArrayGeometry]:
+    """Read the channels of a recording that a system listens to.
+
+    Returns:
+        waveform [M, S] float32, its sample rate in Hz, and the array of the M channels.
+
+    Raises:
+        AudioError: as `read_recording`.
+    """
+    waveform, rate = read_recording(recording.audio_path, recording.array.microphones)
+    waveform, array = select_microphones(waveform, recording.array, microphones)
+    return waveform, rate, array
+
+
+def select_microphones(
+    waveform: np.ndarray, array: ArrayGeometry, microphones: Literal["mic", "all"]
+) -> tuple[np.ndarray, ArrayGeometry]:
+    """Return the channels that a system listens to, and their array.
+
+    Args:
+        waveform: [M, S].
+        array: the capsules of the M channels.
+        microphones: `mic`: of an em32 only the four MIC capsules; `all`: everything.
+    """
+    if microphones == "all" or array.name != "em32":
+        return waveform, array
+    capsules = MIC_CAPSULES_BY_YAW_DEG[0]
+    return np.ascontiguousarray(waveform[np.array(capsules) - 1]), array.subset("mic", capsules)
 
 
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from sai_bench.audio import resample
 from sai_bench.errors import ContractError
 from sai_bench.regions import ENERGY_STEPS, Regions, join
-from sai_bench.sphere import CLASSES, FRAMES_PER_S, MIC_CAPSULES_BY_YAW_DEG, frame_count
+from sai_bench.sphere import CLASSES, FRAMES_PER_S, frame_count
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Candidates
@@ -36,7 +36,6 @@ class Detector:
         features = system.front_end.config.output()
         sphere = system.backbone.config.output(features)
         self.sample_rate_hz = features.sample_rate_hz
-        self._microphones = system.microphones
         self._inference = inference
         self._front_end = system.front_end.build()
         self._backbone = system.backbone.build(features)
@@ -50,10 +49,6 @@ class Detector:
             sample_rate_hz: its rate.
             array: the capsules of the M channels.
         """
-        if self._microphones == "mic" and array.name == "em32":
-            capsules = MIC_CAPSULES_BY_YAW_DEG[0]
-            waveform = np.ascontiguousarray(waveform[np.array(capsules) - 1])
-            array = array.subset("mic", capsules)
         frames = frame_count(waveform.shape[1], sample_rate_hz)
         waveform = resample(waveform, sample_rate_hz, self.sample_rate_hz)
         parts, first_frames = [], []

@@ -165,8 +165,10 @@ def checked_point_sets(returned: Sequence, originals: Sequence[np.ndarray], name
         ContractError: there is not one valid point set for each original.
     """
     if not isinstance(returned, Sequence) or len(returned) != len(originals):
-        number = len(returned) if isinstance(returned, Sequence) else type(returned).__name__
-        raise ContractError(f"Compressor {name} returned {number} point sets for {len(originals)} masks.")
+        found = f"{len(returned)} point sets" if isinstance(returned, Sequence) else type(returned).__name__
+        raise ContractError(
+            f"Compressor {name} returned {found}, expected a list of {len(originals)} arrays."
+        )
     return [_checked_points(*pair, name) for pair in zip(returned, originals, strict=True)]
 
 

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import uuid
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,22 +53,24 @@ def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return named arrays as the content of a compressed .npz; equal arrays give equal bytes.
 
     Raises:
-        ContractError: a name is no identifier, or something is no array of numbers or text.
+        ContractError: a name is no text, or something is no array of numbers or text.
     """
     import numpy as np
 
-    checked = {}
-    for name, value in arrays.items():
-        array = np.asarray(value)
-        if not str(name).isidentifier() or name == "file" or array.dtype.hasobject:
-            raise ContractError(
-                f"Array {name!r} of {type(value).__name__} cannot be stored. Expected a name that is an "
-                "identifier (other than 'file') and an array of numbers or text."
-            )
-        checked[name] = np.ascontiguousarray(array).reshape(array.shape)
     buffer = io.BytesIO()
-    # Members carry the fixed zip date 1980-01-01, so nothing in the file depends on the clock.
-    np.savez_compressed(buffer, **checked)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, value in arrays.items():
+            array = np.asarray(value)
+            if not isinstance(name, str) or array.dtype.hasobject:
+                raise ContractError(
+                    f"Array {name!r} of {type(value).__name__} cannot be stored. Expected text as its name "
+                    "and an array of numbers or text."
+                )
+            # A member that is made from its name alone carries the fixed date 1980-01-01.
+            member = zipfile.ZipInfo(f"{name}.npy")
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(member, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -88,8 +91,6 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         CacheError: the file is missing or damaged.
     """
-    import zipfile
-
     import numpy as np
 
     try:

@@ -11,17 +11,20 @@ the base class here); the other kinds exchange NumPy arrays and need no torch. T
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from sai_bench.predictions import Annotation
+    from sai_bench.progress import Reporter
     from sai_bench.sphere import ArrayGeometry
+
+AnnotationRole = Literal["prediction", "label"]
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while long work goes on."""
@@ -39,9 +42,9 @@ class FeatureSpec:
         representation: what the numbers are, such as `complex_spectrum` (C = M, complex64).
         sample_rate_hz: the rate that the front end wants its waveform at.
         n_fft: FFT length in samples; bin f lies at f * sample_rate_hz / n_fft Hz.
-        hop_samples: STFT frame t is centred on sample t * hop_samples.
+        hop_samples: distance of neighbouring STFT frames.
+        first_centre_samples: STFT frame t is centred on sample first_centre_samples + t * hop_samples.
         bins: F.
-        channels_per_microphone: C / M.
     """
 
     representation: str
@@ -49,7 +52,7 @@ class FeatureSpec:
     n_fft: int
     hop_samples: int
     bins: int
-    channels_per_microphone: int = 1
+    first_centre_samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,10 +196,18 @@ class Prior(ABC):
             p [K, N] float32 in [0, 1], N = sai_bench.sphere.frame_count(S, sample_rate_hz).
         """
 
-    def fit(self, examples: Iterable[Example], seed: int) -> dict[str, np.ndarray]:
+    def fit(self, examples: Collection[Example], seed: int) -> dict[str, np.ndarray]:
         """Return weights learned from labelled recordings (only if `needs_fit`).
 
         Must be deterministic: the same examples and seed give the same weights.
+
+        Args:
+            examples: the training recordings at their own rate, the MIC capsules only if the system says
+                so. You can go through them as often as you like; each time they are read again, one by one.
+            seed: for whatever is random.
+
+        Returns:
+            any names -> arrays of numbers, such as a network's state as NumPy arrays.
         """
         raise TypeError(f"{type(self).__name__} has no fit")
 
@@ -273,12 +284,12 @@ class Dataset(ABC):
     """Split names to recordings. Built as `cls(config)`."""
 
     @abstractmethod
-    def prepare(self, workers: int = 1, progress: Progress | None = None) -> None:
+    def prepare(self, workers: int = 1, reporter: Reporter | None = None) -> None:
         """Make the data ready: render, or check what was downloaded. Safe to call again and after a kill.
 
         Args:
             workers: how many processes may work at once; the data do not depend on it.
-            progress: told about recordings done.
+            reporter: told what is going on and how far it is.
 
         Raises:
             sai_bench.errors.DatasetError: something is missing or contradicts the manifest.
@@ -316,6 +327,26 @@ class Metric(ABC):
     headline: ClassVar[tuple[str, ...]] = ()
     """The names of the numbers that a summary table shows."""
 
+    prediction_suffixes: ClassVar[tuple[str, ...] | None] = None
+    """What may stand between the recording's name and `.json` for the official evaluator to find a prediction
+    file (`""`: nothing); None: anything. Files with other names are scored here all the same, with a warning."""
+
+    label_suffixes: ClassVar[tuple[str, ...] | None] = None
+    """Likewise for label files."""
+
+    def read(self, path: Path, role: AnnotationRole) -> list[Annotation]:
+        """Return the annotations of a prediction or label file, by the metric's own reading rules.
+
+        The default is `sai_bench.predictions.read_annotations`. An annotation may have a class that
+        `score_recording` leaves out.
+
+        Raises:
+            sai_bench.errors.AnnotationError: the file is not valid; the message names file and position.
+        """
+        from sai_bench.predictions import read_annotations
+
+        return read_annotations(path)
+
     @abstractmethod
     def score_recording(
         self, predictions: Sequence[Annotation], labels: Sequence[Annotation]
@@ -328,6 +359,31 @@ class Metric(ABC):
 
         The result is JSON-ready: numbers, None for "not defined", text, lists and dicts of those.
         """
+
+    def warnings(self, recordings: Sequence[Mapping[str, np.ndarray]]) -> list[str]:
+        """Return what the user should know before trusting the numbers, from the parts of all recordings."""
+        return []
+
+    def overlap(self, predictions: Sequence[Annotation], labels: Sequence[Annotation]) -> np.ndarray | None:
+        """Return how much regions of one frame overlap, whatever their classes: [P, G] in [0, 1], 1 is equal.
+
+        Diagnostics ask for it; None (the default) means that the metric has no such measure.
+        """
+        return None
+
+    def combine_weighted(
+        self, recordings: Sequence[Mapping[str, np.ndarray]], weights: np.ndarray
+    ) -> dict[str, np.ndarray] | None:
+        """Return the headline numbers for many resamples at once; None (the default): only `combine` can.
+
+        Args:
+            recordings: as for `combine`.
+            weights: [R, recordings] integers >= 0, how often each recording counts in each resample.
+
+        Returns:
+            headline name -> [R] what `combine` gives for the parts repeated so often, NaN where not defined.
+        """
+        return None
 
 
 KIND_CLASSES: dict[str, type] = {

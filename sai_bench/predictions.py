@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,9 @@ from sai_bench.sphere import CLASSES, COLUMNS
 
 SCORE_DECIMALS = 9
 
+LARGEST_FILE_BYTES = 500_000_000
+"""Larger files are refused before they are read: in memory they would take about ten times their size."""
+
 
 class Annotation(msgspec.Struct, omit_defaults=True):
     """One region of one class in one frame, as it stands in a file.
@@ -29,7 +34,8 @@ class Annotation(msgspec.Struct, omit_defaults=True):
     Attributes:
         metadata_frame_index: label frame, 0-based at 10 Hz.
         category_id: class 0 ... 12.
-        segmentation: sub-lists of [x, y, energy] points, together one region.
+        segmentation: sub-lists of [x, y, energy] points, together one region; from a file, mostly a
+            `sai_bench.segmentation.Segmentation`, which is such a list kept as an array.
         score: confidence in 0 ... 1, None in labels.
         instance_id: which sound event, or None.
         distance: of the source in cm, or None.
@@ -49,6 +55,21 @@ class AnnotationFile(msgspec.Struct):
     annotations: list[Annotation]
 
 
+class _Entry(msgspec.Struct):
+    """An annotation whose points are still text."""
+
+    metadata_frame_index: int
+    category_id: int
+    segmentation: msgspec.Raw
+    score: float | None = None
+    instance_id: int | None = None
+    distance: float | None = None
+
+
+class _EntryFile(msgspec.Struct):
+    annotations: list[_Entry]
+
+
 @dataclass(frozen=True)
 class Detection:
     """One detection in memory.
@@ -66,7 +87,7 @@ class Detection:
     points: np.ndarray
 
 
-_ordinary = msgspec.json.Decoder(AnnotationFile)
+_ordinary = msgspec.json.Decoder(_EntryFile)
 _encoder = msgspec.json.Encoder()
 
 
@@ -80,43 +101,88 @@ def read_annotations(path: Path) -> list[Annotation]:
     Raises:
         AnnotationError: missing, truncated or not DCASE JSON; the message names file and position.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise AnnotationError(
-            f"{path}: cannot be read ({error.strerror}). Expected a DCASE JSON file."
-        ) from error
-    annotations = _read_ordinary(content)
+    content = read_content(path)
+    annotations = read_ordinary(content)
     if annotations is None:
         annotations = _read_leniently(path, content)
     return [annotation for annotation in annotations if 0 <= annotation.category_id < CLASSES]
 
 
-def _read_ordinary(content: bytes) -> list[Annotation] | None:
+def read_content(path: Path) -> bytes:
+    """Return what stands in a label or prediction file.
+
+    Raises:
+        AnnotationError: it is missing, no ordinary file, or too large.
+    """
+    check_size(path)
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from error
+
+
+def check_size(path: Path) -> int:
+    """Return a file's size in bytes; refuse one that would not fit into memory, before it is read.
+
+    Raises:
+        AnnotationError: it is missing, no ordinary file, or larger than `LARGEST_FILE_BYTES`.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error.strerror) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise _unreadable(path, "no ordinary file")
+    if status.st_size > LARGEST_FILE_BYTES:
+        raise AnnotationError(
+            f"{path}: {status.st_size} bytes are too many. Expected a DCASE JSON file of at most "
+            f"{LARGEST_FILE_BYTES} bytes; compress the point sets or split the recording."
+        )
+    return status.st_size
+
+
+def _unreadable(path: Path, reason: str) -> AnnotationError:
+    return AnnotationError(f"{path}: cannot be read ({reason}). Expected a DCASE JSON file.")
+
+
+def read_ordinary(content: bytes) -> list[Annotation] | None:
     """Decode a file that has every field in its proper type, fast; None if it is any other."""
     if b"null" in content:  # the decoder would take it for a missing optional field
         return None
     try:
-        return _ordinary.decode(content).annotations
+        entries = _ordinary.decode(content).annotations
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    from sai_bench.point_text import parse_segmentations  # here, because it imports numba
+
+    segmentations = parse_segmentations([entry.segmentation for entry in entries])
+    if segmentations is None:
+        return None
+    annotations = [
+        Annotation(e.metadata_frame_index, e.category_id, points, e.score, e.instance_id, e.distance)
+        for e, points in zip(entries, segmentations, strict=True)
+    ]
+    return None if _may_repeat_keys(content, annotations) else annotations
+
+
+def _may_repeat_keys(content: bytes, annotations: list[Annotation]) -> bool:
+    """Return whether an object of a decoded file may have a key twice; False is certain.
+
+    The decoder keeps the last of them. Counting takes a fiftieth of the decoder's time.
+    """
+    expected = dict.fromkeys(Annotation.__struct_fields__, len(annotations))
+    for key in ("score", "instance_id", "distance"):
+        expected[key] -= sum(getattr(annotation, key) is None for annotation in annotations)
+    expected["annotations"] = 1
+    if content.count(b":") == sum(expected.values()):
+        return False
+    # There are other keys, or text with colons in it.
+    return b"\\" in content or any(content.count(f'"{k}"'.encode()) != n for k, n in expected.items())
 
 
 def _read_leniently(path: Path, content: bytes) -> list[Annotation]:
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(
-            f"{path}: not valid JSON ({error}). Expected a complete DCASE JSON file; write the file again."
-        ) from error
-    entries = document.get("annotations", []) if isinstance(document, dict) else None
-    if not isinstance(entries, list):
-        raise AnnotationError(
-            f"{path}: not DCASE JSON. Expected an object with a list 'annotations' of frame index, class and "
-            "segmentation points; write the file again."
-        )
     annotations = []
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(parse_document(path, content).get("annotations", [])):
         try:
             annotation = _annotation(entry)
         except _Malformed as error:
@@ -124,6 +190,50 @@ def _read_leniently(path: Path, content: bytes) -> list[Annotation]:
         if annotation is not None:
             annotations.append(annotation)
     return annotations
+
+
+def parse_document(path: Path, content: bytes) -> dict[str, object]:
+    """Return the JSON object of a file as it stands there; `annotations`, if it is there, is a list.
+
+    Entries are not checked. An object in them that has a key twice is a RepeatingObject.
+
+    Raises:
+        AnnotationError: it is no JSON, or of another shape; the message names file and position.
+    """
+    try:
+        document = json.loads(content, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(
+            f"{path}: not valid JSON ({error}). Expected a complete DCASE JSON file; write the file again."
+        ) from error
+    if isinstance(document, RepeatingObject):
+        raise AnnotationError(f"{path}: {document.complaint()}")
+    if not isinstance(document, dict) or not isinstance(document.get("annotations", []), list):
+        raise AnnotationError(
+            f"{path}: not DCASE JSON. Expected an object with a list 'annotations' of frame index, class and "
+            "segmentation points; write the file again."
+        )
+    return document
+
+
+class RepeatingObject(dict):
+    """A JSON object that has a key twice: readers disagree about what it says."""
+
+    repeated: str
+
+    def complaint(self) -> str:
+        """Return what is wrong and what was expected."""
+        return f"has the key {_shown(self.repeated)} twice in one object. Expected it once."
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeating = RepeatingObject(found)
+    names = [name for name, _ in pairs]
+    repeating.repeated = next(name for i, name in enumerate(names) if name in names[:i])
+    return repeating
 
 
 class _Malformed(Exception):
@@ -134,6 +244,8 @@ def _annotation(entry: object) -> Annotation | None:
     """Return one annotation of a file; None if it has no known class, whatever its other fields are."""
     if not isinstance(entry, dict):
         raise _Malformed(f"is {_shown(entry)}. Expected an object.")
+    if isinstance(entry, RepeatingObject):
+        raise _Malformed(entry.complaint())
     category_id = _integer(entry.get("category_id", -1), "category_id")
     if not 0 <= category_id < CLASSES:
         return None
@@ -183,7 +295,10 @@ def _number(value: object, name: str) -> float:
 
 def _shown(value: object) -> str:
     """Return a value as its file spells it, shortened."""
-    text = json.dumps(value)
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "nested too deeply"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

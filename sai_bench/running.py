@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sai_bench.cores import usable_cores
 from sai_bench.errors import DatasetError, component_errors, did_you_mean
 from sai_bench.files import safe_name, write_atomically
 from sai_bench.predictions import read_annotations
@@ -116,14 +116,7 @@ def open_context(cache: Path | None, reporter: Reporter, workers: int | None = N
     ignore = cache / ".gitignore"
     if not ignore.exists():
         write_atomically(ignore, b"*\n")
-    return Context(cache, workers or available_cores(), reporter)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return Context(cache, workers or usable_cores(), reporter)
 
 
 def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
@@ -147,9 +140,8 @@ def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
                 f"evaluation.split: data set '{component.name}' has no split '{spec.evaluation.split}'."
                 f"{did_you_mean(spec.evaluation.split, splits)} Splits: {', '.join(splits)}."
             )
-        with reporter.task(f"{'render':<9}") as progress:
-            dataset.prepare(workers, progress)
-    reporter.line(f"{'data':<9} {dataset.root}")
+        dataset.prepare(workers, reporter)
+    reporter.line(f"data: {dataset.root}")
     return dataset
 
 
@@ -158,8 +150,8 @@ def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
     dataset = prepare_data(spec, context.workers, context.reporter)
     runs = []
     for name, system in [(spec.name, spec), *spec.variants.items()]:
-        if spec.variants:
-            context.reporter.line(f"{name}:")
+        if system is not spec:
+            context.reporter.line(f"variant {name}")
         its_data = dataset
         if system.data != spec.data:
             its_data = prepare_data(system, context.workers, context.reporter)

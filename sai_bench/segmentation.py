@@ -30,6 +30,11 @@ class Segmentation(Sequence):
         start = self._ends[index - 1] if index else 0
         return list(map(tuple, self.points[start : self._ends[index]].tolist()))
 
+    def point_sets(self) -> list[np.ndarray]:
+        """Return the points of each sub-list, [n, 3]."""
+        starts = [0, *self._ends[:-1]]
+        return [self.points[start:end] for start, end in zip(starts, self._ends, strict=True)]
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
             return NotImplemented
@@ -39,6 +44,18 @@ class Segmentation(Sequence):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+def point_sets_of(segmentation: Sequence[Sequence[tuple[float, float, float]]]) -> list[np.ndarray]:
+    """Return the points of each sub-list as an array [n, 3] float64."""
+    if isinstance(segmentation, Segmentation):
+        return segmentation.point_sets()
+    return [
+        np.array(sub_list, dtype=float)
+        if isinstance(sub_list, np.ndarray)
+        else np.fromiter(chain.from_iterable(sub_list), float, 3 * len(sub_list)).reshape(-1, 3)
+        for sub_list in segmentation
+    ]
 
 
 def points_of(segmentation: Sequence[Sequence[tuple[float, float, float]]]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sai_bench.audio import select_microphones
 from sai_bench.class_activity import class_activity
 from sai_bench.detector import Detector
 from sai_bench.export import detections_of, fuse_and_select
@@ -34,6 +35,7 @@ class System:
         """
         system = spec.require_system()
         self._export = spec.export
+        self._microphones = system.microphones
         self.detector = Detector(system, spec.inference)
         self.prior = system.prior.build()
         self.fusion = system.fusion.build()
@@ -52,6 +54,7 @@ class System:
             array: the capsules of the M channels.
             name: the recording's name; decides the order of detections with equal scores.
         """
+        waveform, array = select_microphones(waveform, array, self._microphones)
         with one_blas_thread():
             regions = self.detector(waveform, sample_rate_hz, array)
             p = class_activity(self.prior, waveform, sample_rate_hz)

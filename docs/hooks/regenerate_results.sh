@@ -5,17 +5,21 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 bin=.venv/bin
 results=docs/results/quickstart
-raw=$(mktemp)
-trap 'rm -f "$raw"' EXIT
+# Nothing in the clone changes until everything is measured: the records say whether it was clean.
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
 
 "$bin/sai-bench" run specs/quickstart.yaml
-cp runs/quickstart/result.json "$results/result.json"
+cp runs/quickstart/result.json "$new/result.json"
 "$bin/sai-bench" run specs/quickstart.yaml
-cp runs/quickstart/result.json "$results/second_run.json"
+cp runs/quickstart/result.json "$new/second_run.json"
+"$bin/sai-bench" run specs/quickstart.yaml --plugin plugins/example_single_file.py \
+  --set system.fusion.use=mean --out runs/mean 2>&1 >"$new/tables" | sed "s#$PWD/##" >"$new/mean_fusion.log"
 "$bin/python" docs/hooks/example_frame.py \
-  specs/quickstart.yaml runs/quickstart fold4_room50_mix002 94 docs/images/quickstart_frame.png
+  specs/quickstart.yaml runs/quickstart fold4_room50_mix002 94 "$new/quickstart_frame.png"
+"$bin/pytest" tests/benchmarks --benchmark-enable --benchmark-json="$new/benchmarks_raw.json"
 
-"$bin/pytest" tests/benchmarks --benchmark-enable --benchmark-json="$raw"
-"$bin/python" docs/hooks/trim_benchmarks.py "$raw" docs/results/benchmarks.json
-
+cp "$new/result.json" "$new/second_run.json" "$new/mean_fusion.log" "$results"
+cp "$new/quickstart_frame.png" docs/images
+"$bin/python" docs/hooks/trim_benchmarks.py "$new/benchmarks_raw.json" docs/results/benchmarks.json
 "$bin/python" docs/hooks/result_tables.py README.md

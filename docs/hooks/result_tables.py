@@ -25,6 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "docs" / "results"
 FIRST_RUN = RESULTS / "quickstart" / "result.json"
 SECOND_RUN = RESULTS / "quickstart" / "second_run.json"
+FUSION_LOG = RESULTS / "quickstart" / "mean_fusion.log"
 BENCHMARKS = RESULTS / "benchmarks.json"
 
 METRIC = "dcase2026_april"
@@ -66,14 +67,9 @@ def quickstart_stages() -> str:
 
 
 def fusion_log() -> str:
-    """Return what the log says of the quickstart's own system when another fusion rule is tried after it."""
-    record = _first_run()
-    lines = [f"{'fit':<9} prior {record.components['prior'].name} reused"]
-    done = "reused"
-    for stage, timing in record.variants[record.name].stages.items():
-        done = "computed" if stage == "fuse" else done
-        lines.append(f"{stage:<9} {timing.recordings} recordings {done}")
-    return "```text\n" + "\n".join(lines) + "\n```\n"
+    """Return what the command line said of the quickstart's own system with another fusion rule."""
+    own_system = FUSION_LOG.read_text().partition("\nvariant uniform_prior")[0]
+    return f"```text\n{own_system}\n```\n"
 
 
 def quickstart_classes() -> str:
@@ -194,6 +190,7 @@ def _circumstances(record: RunRecord) -> str:
     packages = environment.get("packages", {})
     git = environment.get("git") or {}
     revision = f", commit {git['commit'][:10]}" if git.get("commit") else ""
+    revision += " with local changes" * bool(git.get("dirty"))
     return (
         f"Split `{data.split}`: {data.recordings} recordings, {data.audio_s:.0f} s of audio. "
         f"Seed {record.seed}. {environment.get('cpu') or 'unknown processor'}, "

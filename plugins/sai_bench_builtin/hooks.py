@@ -65,6 +65,13 @@ _COMPONENTS = [
         "AprilConfig",
         "the evaluator of 2026-04-02: mAP, AP50, Pearson, distance",
     ),
+    (
+        "metric",
+        "dcase2026_june",
+        "metrics.dcase2026_june:June",
+        "JuneConfig",
+        "the ranking evaluator of 2026-06-30: mAP by soft IoU, Pearson",
+    ),
 ]
 
 

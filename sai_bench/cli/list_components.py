@@ -14,14 +14,11 @@ def list_components(
     plugin: PluginOption = None,
 ) -> None:
     """List the components that specs can use."""
-    from sai_bench.errors import UnknownComponentError, did_you_mean
-    from sai_bench.registry import KINDS
+    from sai_bench.registry import KINDS, unknown_kind
 
     registry = load_plugins_or_warn(plugin).registry
     if kind is not None and kind not in KINDS:
-        raise UnknownComponentError(
-            f"Unknown kind '{kind}'.{did_you_mean(kind, KINDS)} Kinds: {', '.join(KINDS)}."
-        )
+        raise unknown_kind(kind)
     kinds = [kind] if kind else list(KINDS)
     width = max((len(c.name) for c in registry), default=0)
     origin_width = max((len(_origin(c)) for c in registry), default=0)

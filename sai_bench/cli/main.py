@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from sai_bench import __version__
-from sai_bench.cli import check, detect, evaluate, list_components, predict, render, run, schema, show, train
+from sai_bench.cli import (
+    check,
+    check_submission,
+    detect,
+    evaluate,
+    list_components,
+    predict,
+    render,
+    run,
+    schema,
+    score,
+    show,
+    train,
+)
 from sai_bench.errors import SaiBenchError, StageError
 
 app = typer.Typer(
@@ -30,6 +43,8 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
+app.command("score")(score.score)
+app.command("check-submission")(check_submission.check_submission)
 
 
 _INTERRUPTED = 130

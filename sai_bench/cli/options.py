@@ -32,6 +32,9 @@ WorkersOption = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes that may work at once [default: one per core]."),
 ]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result to a JSON file, too.")
+]
 
 _warned: set[str] = set()
 

@@ -13,11 +13,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sai_bench import cores
+
 DISTRIBUTION = "sai-bench"
 _PACKAGE_FOLDER = Path(__file__).parents[1]
 _GIT_TIMEOUT_S = 5
 _CPU_INFO = Path("/proc/cpuinfo")
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _THREAD_SETTING = re.compile(r"[0-9]+(,[0-9]+)*")
 
@@ -31,7 +32,7 @@ def describe_environment() -> dict:
         "cpu": _cpu_model(),
         "logical_cores": _logical_cores(),
         "physical_cores": _physical_cores(),
-        "cpu_quota_cores": _cpu_quota_cores(),
+        "cpu_quota_cores": cores.cpu_quota_cores(),
         "threads": _threads(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -61,21 +62,12 @@ def _logical_cores() -> int:
 def _physical_cores() -> int | None:
     """Return how many physical cores the usable logical processors belong to (Linux only)."""
     usable = _usable_cpus()
-    cores = {
+    found = {
         (processor.get("physical id"), processor["core id"])
         for processor in _processors()
         if "core id" in processor and int(processor["processor"]) in usable
     }
-    return len(cores) or None
-
-
-def _cpu_quota_cores() -> float | None:
-    """Return the processor time a container may use, in cores; None without a limit (cgroup v2)."""
-    try:
-        quota, period = _CPU_QUOTA.read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
+    return len(found) or None
 
 
 def _processors() -> list[dict[str, str]]:

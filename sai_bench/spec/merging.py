@@ -1,8 +1,9 @@
 """One tree out of a spec file, the files it extends and the overrides given with it.
 
 One rule for all of them: mappings merge key by key, everything else is replaced. A mapping whose `use` names
-another component replaces the inherited one wholly, because the old keys belong to the old component. The
-top-level list `plugins` is the one list that grows instead.
+another component replaces the inherited one wholly, because the old keys belong to the old component. So does
+a mapping whose keys are numbers: it is a table, such as shares that sum to 1. The top-level list `plugins` is
+the one list that grows instead.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sai_bench.spec.yaml_source import Node, describe, read_file, read_text
 MAX_EXTENDS = 20
 """How long a chain of `extends` may be."""
 
+_NUMBER = re.compile(r"-?\d+(\.\d*)?")
 _STEP = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -51,7 +53,7 @@ def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
         return Node(base.value + over.value, over.mark)
     if not isinstance(base.value, dict) or not isinstance(over.value, dict):
         return over
-    if _other_component(base, over):
+    if _other_component(base, over) or _is_table(over):
         return over
     merged = dict(base.value)
     for key, child in over.value.items():
@@ -62,6 +64,10 @@ def merge(base: Node, over: Node, path: tuple[str, ...] = ()) -> Node:
 def _other_component(base: Node, over: Node) -> bool:
     old, new = base.child("use"), over.child("use")
     return old is not None and new is not None and old.value != new.value
+
+
+def _is_table(node: Node) -> bool:
+    return bool(node.value) and all(_NUMBER.fullmatch(str(key)) for key in node.value)
 
 
 def override_tree(items: Iterable[tuple[str, Node]]) -> Node:

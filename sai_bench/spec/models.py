@@ -152,14 +152,16 @@ class SystemKeys(Settings):
 def relative_to_folder(path: PurePath, folder: Path) -> str:
     """Return an absolute path relative to `folder` with forward slashes; a relative one stays.
 
-    On another drive than the folder (Windows) there is no relative path, and the absolute one is returned.
+    Of a path outside the folder's parent only the name is kept, behind `.../`: where it lies is a matter of
+    one machine and does not belong into records that others read.
     """
     if not path.is_absolute():
         return path.as_posix()
     try:
-        return PurePath(os.path.relpath(path, folder)).as_posix()
-    except ValueError:
-        return path.as_posix()
+        relative = PurePath(os.path.relpath(path, folder))
+    except ValueError:  # on another drive (Windows) there is no relative path
+        relative = PurePath("..", "..")
+    return f".../{path.name}" if relative.parts[:2] == ("..", "..") else relative.as_posix()
 
 
 def _json_ready(value: object, dumped: object, folder: Path) -> object:

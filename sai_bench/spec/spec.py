@@ -69,7 +69,8 @@ class Spec:
         """Return the whole spec with every default written out, JSON-ready.
 
         Paths are relative to the spec's folder, so that the result is the same on another machine; written
-        as YAML into that folder it loads as the same spec.
+        as YAML into that folder it loads as the same spec (if all paths lie near it, see
+        `relative_to_folder`).
         """
         plain = {
             "name": self.name,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sai_bench.audio import read_recording
+from sai_bench.audio import read_heard
 from sai_bench.code_fingerprint import code_fingerprint
-from sai_bench.errors import DatasetError, component_errors
+from sai_bench.errors import ContractError, DatasetError, component_errors
 from sai_bench.files import arrays_sha256, encode_arrays, read_arrays
-from sai_bench.interfaces import Example, Progress
+from sai_bench.interfaces import Example, Prior, Progress
 from sai_bench.predictions import activity, read_annotations
 from sai_bench.sphere import frame_count
 from sai_bench.stages.keys import component_identity, key_of, library_versions, recording_identity
@@ -21,6 +19,8 @@ from sai_bench.stages.stored import is_stored, read_note, store
 from sai_bench.threads import one_blas_thread
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sai_bench.interfaces import Dataset, Recording
     from sai_bench.spec import Spec
     from sai_bench.stages.stage import Context
@@ -48,8 +48,22 @@ class FittedPrior:
 
 
 def needs_fit(spec: Spec) -> bool:
-    """Return whether the spec's prior must be fitted (imports the prior's module)."""
-    return spec.require_system().prior.registration.load_class().needs_fit
+    """Return whether the spec's prior must be fitted (imports the prior's module).
+
+    Raises:
+        ContractError: the prior's class says one thing and defines another.
+    """
+    component = spec.require_system().prior
+    prior = component.registration.load_class()
+    fits, loads = prior.fit is not Prior.fit, prior.load_weights is not Prior.load_weights
+    if prior.needs_fit and not (fits and loads):
+        missing = "load_weights" if fits else "fit"
+        raise ContractError(f"Prior '{component.name}' has needs_fit = True, but does not define {missing}.")
+    if fits and not prior.needs_fit:
+        raise ContractError(
+            f"Prior '{component.name}' defines fit, but would never be fitted. Set needs_fit = True in it."
+        )
+    return prior.needs_fit
 
 
 def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | None:
@@ -68,6 +82,7 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
             "stage": "fit",
             "prior": component_identity(component),
             "seed": spec.seed,
+            "microphones": spec.require_system().microphones,
             "recordings": [recording_identity(r) for r in recordings],
             "libraries": library_versions(),
             "code": code_fingerprint("sai_bench.audio", "sai_bench.predictions"),
@@ -76,18 +91,24 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
     path = context.cache / "fit" / f"{component.name}-{key[:16]}.npz"
     reused = is_stored(path)
     if reused:
-        context.reporter.line(f"{'fit':<9} prior {component.name} reused")
+        context.reporter.line(f"fit: prior {component.name} reused")
     else:
         with (
-            context.reporter.task(f"{'fit':<9}") as progress,
+            context.reporter.task("fit") as progress,
             component_errors(f"Fitting prior '{component.name}' failed"),
             one_blas_thread(),
         ):
             prior = component.build()
             begun = time.perf_counter()
-            weights = encode_arrays(prior.fit(_examples(recordings, progress), spec.seed))
-            store(path, weights, time.perf_counter() - begun)
-        context.reporter.line(f"{'fit':<9} prior {component.name} on {len(recordings)} recordings")
+            examples = _Examples(recordings, spec.require_system().microphones, progress)
+            weights = prior.fit(examples, spec.seed)
+            if not isinstance(weights, Mapping):
+                raise ContractError(
+                    f"Prior '{component.name}': fit returned {type(weights).__name__}, expected a dict of "
+                    "name -> array."
+                )
+            store(path, encode_arrays(weights), time.perf_counter() - begun)
+        context.reporter.line(f"fit: prior {component.name} on {len(recordings)} recordings")
     weights = read_arrays(path)
     return FittedPrior(weights, arrays_sha256(weights), len(recordings), read_note(path).seconds, reused)
 
@@ -106,10 +127,24 @@ def _train_recordings(dataset: Dataset, prior: str, context: Context) -> list[Re
     return recordings
 
 
-def _examples(recordings: Sequence[Recording], progress: Progress) -> Iterator[Example]:
-    for done, recording in enumerate(recordings):
-        progress(done, len(recordings))
-        waveform, rate = read_recording(recording.audio_path, recording.array.microphones)
-        frames = frame_count(waveform.shape[1], rate)
-        yield Example(waveform, rate, activity(read_annotations(recording.labels_path), frames))
-    progress(len(recordings), len(recordings))
+class _Examples(Collection):
+    """The training recordings, read anew each time somebody goes through them."""
+
+    def __init__(self, recordings: Sequence[Recording], microphones: str, progress: Progress):
+        self._recordings = recordings
+        self._microphones = microphones
+        self._progress = progress
+
+    def __len__(self) -> int:
+        return len(self._recordings)
+
+    def __iter__(self) -> Iterator[Example]:
+        for done, recording in enumerate(self._recordings):
+            self._progress(done, len(self))
+            waveform, rate, _ = read_heard(recording, self._microphones)
+            frames = frame_count(waveform.shape[1], rate)
+            yield Example(waveform, rate, activity(read_annotations(recording.labels_path), frames))
+        self._progress(len(self), len(self))
+
+    def __contains__(self, example: object) -> bool:
+        return any(example is one for one in self)

@@ -66,9 +66,10 @@ def predict(
     prior = run_stage(
         "prior",
         recordings,
-        works.Predict(system.prior, fitted.weights if fitted else None),
+        works.ApplyPrior(system, fitted.weights if fitted else None),
         {
             "component": component_identity(system.prior),
+            "microphones": system.microphones,
             "weights": fitted.sha256 if fitted else None,
             "code": code_fingerprint("sai_bench.audio", "sai_bench.class_activity"),
         },

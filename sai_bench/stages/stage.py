@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sai_bench.errors import StageError, component_errors
+from sai_bench.errors import component_errors
 from sai_bench.files import safe_name, write_atomically
+from sai_bench.parallel import in_processes
 from sai_bench.stages.keys import key_of, library_versions, recording_identity
 from sai_bench.stages.stored import is_stored, read_note, store
 from sai_bench.threads import one_blas_thread
 
 if TYPE_CHECKING:
-    from sai_bench.interfaces import Progress, Recording
     from sai_bench.progress import Reporter
+
+
+class Named(Protocol):
+    """A recording of a data set, or something else that a stage can make one file of."""
+
+    @property
+    def name(self) -> str:
+        """Return a name that no other has."""
 
 
 class Work(Protocol):
@@ -28,7 +34,7 @@ class Work(Protocol):
     def build(self) -> object:
         """Build the components that all recordings share; costs time that is not the recordings'."""
 
-    def __call__(self, recording: Recording) -> bytes:
+    def __call__(self, recording: Named) -> bytes:
         """Return the content of the recording's file."""
 
 
@@ -68,13 +74,14 @@ class StageFiles:
 
 def run_stage(
     stage: str,
-    recordings: Sequence[Recording],
+    recordings: Sequence[Named],
     work: Work,
     determined_by: dict,
     context: Context,
     *,
     suffix: str = ".npz",
     parallel: bool = False,
+    identity: Callable[[Named], str] = recording_identity,
 ) -> StageFiles:
     """Make sure that a stage's file exists for every recording.
 
@@ -86,6 +93,7 @@ def run_stage(
         context: cache, workers, reporter.
         suffix: of the files.
         parallel: whether to work in `context.workers` processes.
+        identity: hash of a recording's content.
 
     Raises:
         StageError: a component raised, or a worker process was killed.
@@ -93,56 +101,25 @@ def run_stage(
     parts = {"stage": stage, "libraries": library_versions(), **determined_by}
     key = key_of(parts)
     folder = context.cache / stage / key[:16]
-    paths = {r.name: folder / f"{_file_stem(r)}{suffix}" for r in recordings}
+    paths = {r.name: folder / f"{safe_name(r.name)}-{identity(r)[:12]}{suffix}" for r in recordings}
     pending = [r for r in recordings if not is_stored(paths[r.name])]
     if pending:
         note = folder / "key.json"
         if not note.exists():
             write_atomically(note, json.dumps(parts, indent=1, sort_keys=True).encode())
-        with context.reporter.task(f"{stage:<9}") as progress:
-            perform = functools.partial(_perform, stage, work)
-            _compute(pending, paths, perform, context.workers if parallel else 1, progress)
+        tasks = [(stage, work, recording, paths[recording.name]) for recording in pending]
+        with context.reporter.task(stage) as progress:
+            progress(0, len(pending))
+            workers = context.workers if parallel else 1
+            for done, _ in enumerate(in_processes(_perform, tasks, workers), start=1):
+                progress(done, len(pending))
     reused = len(recordings) - len(pending)
     files = StageFiles(stage, key, paths, reused, sum(read_note(p).seconds for p in paths.values()))
     context.reporter.line(_describe(files))
     return files
 
 
-def _compute(
-    pending: list[Recording],
-    paths: Mapping[str, Path],
-    perform: functools.partial,
-    workers: int,
-    progress: Progress,
-) -> None:
-    progress(0, len(pending))
-    if workers == 1 or len(pending) == 1:
-        for done, recording in enumerate(pending, 1):
-            perform(recording, paths[recording.name])
-            progress(done, len(pending))
-        return
-    import joblib
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    tasks = (joblib.delayed(_in_worker)(perform, r, paths[r.name]) for r in pending)
-    pool = joblib.Parallel(n_jobs=min(workers, len(pending)), return_as="generator_unordered")
-    try:
-        for done, _ in enumerate(pool(tasks), 1):
-            progress(done, len(pending))
-    except TerminatedWorkerError as error:
-        raise StageError(
-            "A worker process was killed, probably because memory ran out. What was finished is kept: run "
-            "the same command again, with --workers 1."
-        ) from error
-
-
-def _in_worker(perform: functools.partial, recording: Recording, path: Path) -> None:
-    # Ctrl-C reaches the whole process group; the main process decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    perform(recording, path)
-
-
-def _perform(stage: str, work: Work, recording: Recording, path: Path) -> None:
+def _perform(stage: str, work: Work, recording: Named, path: Path) -> None:
     """Compute and store one file."""
     doing = f"Stage {stage} failed on recording {recording.name}"
     with component_errors(doing), one_blas_thread():
@@ -153,13 +130,9 @@ def _perform(stage: str, work: Work, recording: Recording, path: Path) -> None:
     store(path, content, seconds)
 
 
-def _file_stem(recording: Recording) -> str:
-    return f"{safe_name(recording.name)}-{recording_identity(recording)[:12]}"
-
-
 def _describe(files: StageFiles) -> str:
     total, computed = len(files.paths), len(files.paths) - files.reused
     if not computed:
-        return f"{files.stage:<9} {total} recordings reused"
+        return f"{files.stage}: {total} recordings reused"
     reused = f", {files.reused} reused" if files.reused else ""
-    return f"{files.stage:<9} {computed} recordings computed{reused}"
+    return f"{files.stage}: {computed} recordings computed{reused}"

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sai_bench.audio import read_recording
+from sai_bench.audio import read_heard
 from sai_bench.class_activity import class_activity
 from sai_bench.export import Selection, dense_size_bytes, detections_of, fuse_and_select
 from sai_bench.files import encode_arrays, read_arrays
-from sai_bench.predictions import encode_detections, read_annotations
+from sai_bench.predictions import encode_detections
 from sai_bench.regions import Regions
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Recording
-    from sai_bench.spec import ComponentSpec, ExportSettings, Spec
+    from sai_bench.spec import ComponentSpec, ExportSettings, Spec, SystemSpec
     from sai_bench.stages.portable import PortableComponent
 
 
@@ -41,20 +41,20 @@ class Detect:
 
     def __call__(self, recording: Recording) -> bytes:
         """Return the recording's regions."""
-        waveform, rate = read_recording(recording.audio_path, recording.array.microphones)
-        return encode_arrays(self._detector(waveform, rate, recording.array).arrays())
+        waveform, rate, array = read_heard(recording, self.spec.require_system().microphones)
+        return encode_arrays(self._detector(waveform, rate, array).arrays())
 
 
 @dataclass
-class Predict:
+class ApplyPrior:
     """The prior, with its weights if it has been fitted."""
 
-    component: ComponentSpec
+    system: SystemSpec
     weights: Mapping[str, np.ndarray] | None
 
     @functools.cached_property
     def _prior(self):
-        prior = self.component.build()
+        prior = self.system.prior.build()
         if self.weights is not None:
             prior.load_weights(self.weights)
         return prior
@@ -65,7 +65,7 @@ class Predict:
 
     def __call__(self, recording: Recording) -> bytes:
         """Return the recording's class activity."""
-        waveform, rate = read_recording(recording.audio_path, recording.array.microphones)
+        waveform, rate, _ = read_heard(recording, self.system.microphones)
         return encode_arrays({"p": class_activity(self._prior, waveform, rate)})
 
 
@@ -129,6 +129,7 @@ class Score:
 
     def __call__(self, recording: Recording) -> bytes:
         """Return what the metric needs to know about the recording."""
-        predictions = read_annotations(self.predictions[recording.name])
-        labels = read_annotations(recording.labels_path)
-        return encode_arrays(self.metric.build().score_recording(predictions, labels))
+        metric = self.metric.build()
+        predictions = metric.read(self.predictions[recording.name], "prediction")
+        labels = metric.read(recording.labels_path, "label")
+        return encode_arrays(metric.score_recording(predictions, labels))

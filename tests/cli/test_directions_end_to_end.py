@@ -28,6 +28,29 @@ system:
 export: {detections_per_frame: 1}
 """
 
+CHANNEL_COUNTING_PRIOR = """
+import numpy as np
+import sai_bench
+from sai_bench.sphere import frame_count
+
+
+class Config(sai_bench.ComponentConfig):
+    pass
+
+
+class Channels(sai_bench.Prior):
+    def __init__(self, config):
+        pass
+
+    def __call__(self, waveform, sample_rate_hz):
+        return np.full((13, frame_count(waveform.shape[1], sample_rate_hz)), 1 / len(waveform))
+
+
+@sai_bench.hookimpl
+def sai_bench_register(register):
+    register.component("prior", "channels", Channels, config=Config, summary="1 over M")
+"""
+
 DIRECTIONS = {  # azimuth (+ left), elevation in degrees
     "front": (0, 0),
     "left": (90, 0),
@@ -110,3 +133,21 @@ def test_the_picture_shows_the_source_with_left_on_the_left(detected, name):
     azimuth = math.degrees(math.atan2(np.sin(azimuths).mean(), np.cos(azimuths).mean()))
     elevation = -90 + 180 * np.median(rows) / (top - bottom)
     assert angle_deg(azimuth, elevation, *DIRECTIONS[name]) < 15
+
+
+def test_an_em32_recording_is_heard_through_its_mic_capsules(tmp_path, fresh):
+    audio = render(30, 10, 32, 24000)
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("prior: {use: uniform}", "prior: {use: channels}"))
+    (tmp_path / "channels.py").write_text(CHANNEL_COUNTING_PRIOR)
+    for name, channels in {"em32": range(32), "mic": (5, 9, 25, 21)}.items():
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "same.wav", audio[:, list(channels)], 24000, subtype="PCM_24")
+        command = ("detect", tmp_path / "spec.yaml", tmp_path / name / "same.wav", "--out", tmp_path / name)
+        done = fresh(
+            *("-m", "sai_bench.cli", *command),
+            *("--plugin", tmp_path / "channels.py", "--cache", tmp_path / "cache"),
+        )
+        assert done.returncode == 0, done.stderr
+    em32, mic = (tmp_path / name / "same.json" for name in ("em32", "mic"))
+    assert em32.read_bytes() == mic.read_bytes()
+    assert len(json.loads(mic.read_text())["annotations"]) == 10

@@ -24,6 +24,7 @@ EXPECTED = {
     ("compressor", "grid_support"),
     ("dataset", "simulated_rooms"),
     ("metric", "dcase2026_april"),
+    ("metric", "dcase2026_june"),
 }
 each_built_in = pytest.mark.parametrize("component", BUILT_IN, ids=lambda c: f"{c.kind}/{c.name}")
 

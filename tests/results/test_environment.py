@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sai_bench import cores
 from sai_bench.results import environment
 from sai_bench.results.environment import describe_environment
 
@@ -59,7 +60,7 @@ def test_physical_cores_are_counted_among_the_usable_processors(monkeypatch, tmp
 @pytest.mark.parametrize(("text", "expected"), [("150000 100000\n", 1.5), ("max 100000\n", None), ("", None)])
 def test_container_quota_is_given_in_cores(monkeypatch, tmp_path, text, expected):
     (tmp_path / "cpu.max").write_text(text)
-    monkeypatch.setattr(environment, "_CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(cores, "_CPU_QUOTA", tmp_path / "cpu.max")
     assert describe_environment()["cpu_quota_cores"] == expected
 
 
@@ -100,7 +101,7 @@ def test_package_that_git_does_not_track_has_no_revision(monkeypatch, tmp_path):
 def test_machine_without_git_or_proc_still_has_an_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(environment, "_CPU_INFO", tmp_path / "none")
-    monkeypatch.setattr(environment, "_CPU_QUOTA", tmp_path / "none")
+    monkeypatch.setattr(cores, "_CPU_QUOTA", tmp_path / "none")
     found = describe_environment()
     assert found["git"] is None
     assert found["physical_cores"] is None

@@ -220,3 +220,12 @@ def test_a_linear_classifier_on_band_levels_tells_the_classes_apart():
         train.T @ train + 10 * np.eye(train.shape[1]), train.T @ np.eye(13)[train_classes]
     )
     assert np.mean(np.argmax(test @ weights, axis=1) == test_classes) > 0.7
+
+
+@pytest.mark.parametrize("category", range(13))
+def test_hardly_any_energy_lies_where_nobody_hears(category):
+    for variation in range(6):
+        sound = synthesise(category, variation, 3 * RATE, RATE)
+        power = np.abs(np.fft.rfft(sound)) ** 2
+        frequencies_hz = np.fft.rfftfreq(len(sound), 1 / RATE)
+        assert power[frequencies_hz < 20].sum() < 0.01 * power.sum()

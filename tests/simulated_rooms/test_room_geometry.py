@@ -7,6 +7,7 @@ import pytest
 
 from sai_bench import sphere
 from sai_bench_builtin.configs.dataset import EventsConfig
+from sai_bench_builtin.datasets.procedural_sources import synthesise
 from sai_bench_builtin.datasets.simulated_rooms.labels import label_scene
 from sai_bench_builtin.datasets.simulated_rooms.rendering import render_scene
 from sai_bench_builtin.datasets.simulated_rooms.responses import RoomResponses
@@ -46,7 +47,7 @@ def still_event(
 
 
 def render(scene: Scene, array=None):
-    return render_scene(scene, array or sphere.mic_array("open"), EventsConfig(), RATE)
+    return render_scene(scene, array or sphere.mic_array("open"), EventsConfig(), RATE, synthesise)
 
 
 def delay_us(later: np.ndarray, earlier: np.ndarray) -> float:
@@ -264,6 +265,6 @@ def test_silence_has_noise_only_and_no_labels():
 def test_a_recording_too_loud_is_scaled_down_as_a_whole():
     crowd = [still_event(60 * i, 0, distance_m=0.5, category=i) for i in range(6)]
     events = EventsConfig(dry_rms=0.8)
-    rendered = render_scene(scene_with(*crowd), sphere.mic_array("open"), events, RATE)
+    rendered = render_scene(scene_with(*crowd), sphere.mic_array("open"), events, RATE, synthesise)
     assert rendered.scale < 1
     assert np.abs(rendered.waveform).max() == pytest.approx(0.95, abs=1e-5)

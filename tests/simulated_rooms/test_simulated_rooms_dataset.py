@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from sai_bench import sphere
 from sai_bench.errors import DatasetError, OutputError
 from sai_bench.files import sha256_of
 from sai_bench.predictions import read_annotations
+from sai_bench.progress import Reporter
 from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
 from sai_bench_builtin.datasets.simulated_rooms import SimulatedRooms
 
@@ -45,12 +46,27 @@ def hashes(dataset: SimulatedRooms) -> dict[str, str]:
     }
 
 
+class Listener(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.lines = []
+        self.progress = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+    @contextmanager
+    def task(self, title):
+        yield lambda done, total: self.progress.append((done, total))
+
+
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     dataset = dataset_in(tmp_path_factory.mktemp("rooms"))
-    seen = []
-    dataset.prepare(workers=1, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 6) for done in range(7)]
+    heard = Listener()
+    dataset.prepare(workers=1, reporter=heard)
+    assert heard.progress == [(done, 6) for done in range(7)]
     return dataset
 
 
@@ -189,11 +205,13 @@ def test_damage_is_repaired_to_the_same_bytes(rendered, copied, damage):
     assert hashes(copied) == hashes(rendered)
 
 
-def test_repairs_are_logged(copied, caplog):
+def test_repairs_are_reported(copied):
     (copied.root / "mic_dev/test/fold4_room3_mix002.wav").unlink()
-    with caplog.at_level(logging.WARNING, logger="sai_bench"):
-        copied.prepare()
-    assert "fold4_room3_mix002" in caplog.text
+    heard = Listener()
+    copied.prepare(reporter=heard)
+    assert len(heard.lines) == 1
+    assert "1 recordings are missing or damaged" in heard.lines[0]
+    assert "fold4_room3_mix002" in heard.lines[0]
 
 
 def test_another_config_gets_a_folder_of_its_own(rendered):

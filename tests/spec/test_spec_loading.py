@@ -87,6 +87,13 @@ def test_resolved_is_explicit_json_without_machine_paths(whole):
     }
 
 
+def test_of_a_path_far_from_the_spec_only_the_name_is_recorded(whole, tmp_path_factory):
+    far = tmp_path_factory.mktemp("alice") / "secret" / "w.npz"
+    spec = whole.load("specs/whole.yaml", f"system.prior.weights={far}")
+    assert spec.resolved()["system"]["prior"]["weights"] == ".../w.npz"
+    assert spec.system.prior.config.weights == far
+
+
 def test_sha256_is_that_of_the_canonical_json(whole):
     spec = whole.load("specs/whole.yaml")
     text = json.dumps(spec.resolved(), sort_keys=True, separators=(",", ":"))
@@ -94,7 +101,7 @@ def test_sha256_is_that_of_the_canonical_json(whole):
 
 
 def test_resolved_written_as_yaml_loads_as_the_same_spec(whole):
-    rich = "{use: learned, weights: ../w.npz, layers: [{rate: 1e-3}], names: [c, a, b], gains: {7: 2}}"
+    rich = "{use: learned, weights: w.npz, layers: [{rate: 1e-3}], names: [c, a, b], gains: {7: 2}}"
     rich = f"system.prior={rich}"
     spec = whole.load("specs/whole.yaml", rich)
     whole.write("specs/again.yaml", yaml.safe_dump(spec.resolved(), sort_keys=False))

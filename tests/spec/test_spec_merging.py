@@ -162,3 +162,12 @@ def test_wrong_overrides_name_the_option(whole, override, problem):
     whole.write("specs/plain.yaml", (whole.path / "specs/whole.yaml").read_text().split("variants:")[0])
     problems = whole.problems("specs/plain.yaml", override)
     assert problems[0].startswith(problem), problems
+
+
+def test_a_table_with_numbers_as_keys_is_replaced_and_not_merged(whole):
+    whole.write(
+        "specs/base.yaml", "extends: whole.yaml\nsystem: {prior: {use: learned, gains: {1: 0.5, 2: 0.5}}}\n"
+    )
+    whole.write("specs/child.yaml", "extends: base.yaml\nsystem: {prior: {gains: {7: 1}}}\n")
+    assert whole.load("specs/child.yaml").system.prior.config.gains == {7: 1}
+    assert whole.load("specs/base.yaml", "system.prior.gains={3: 1}").system.prior.config.gains == {3: 1}

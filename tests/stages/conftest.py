@@ -56,7 +56,7 @@ class Workshop:
     def computed(self, *overrides):
         """Run the spec and return the names of the stages that had something to compute."""
         _, said = self.run(*overrides)
-        return {line.split()[0] for line in said if "computed" in line or " on " in line}
+        return {line.split(":")[0] for line in said if "computed" in line or " on " in line}
 
     def predictions(self, out="run"):
         """Return the published predictions: file name -> bytes."""

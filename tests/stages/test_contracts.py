@@ -35,6 +35,27 @@ class WordyPrior(ListPrior):
     def __call__(self, waveform, sample_rate_hz):
         return [["loud"] * 5] * 13
 
+class TwicePrior(ListPrior):
+    needs_fit = True
+    def fit(self, examples, seed):
+        passes = [[e.waveform.mean() for e in examples] for _ in range(2)]
+        assert len(examples) == len(passes[0]) == 2 and passes[0] == passes[1]
+        return {"mlp.0.weight": np.array(passes), "file": np.ones(1)}
+    def load_weights(self, weights):
+        assert weights["mlp.0.weight"].shape == (2, 2) and weights["file"].shape == (1,)
+
+class ListWeightsPrior(TwicePrior):
+    def fit(self, examples, seed):
+        return [1, 2]
+
+class ForgetfulPrior(TwicePrior):
+    needs_fit = False
+
+class HalfPrior(ListPrior):
+    needs_fit = True
+    def fit(self, examples, seed):
+        return {}
+
 class ExitMetric(Metric):
     def __init__(self, config):
         pass
@@ -63,7 +84,10 @@ class NumpyMetric(OddMetric):
 @sai_bench.hookimpl
 def sai_bench_register(register):
     register.component("decoder", "nan", NanDecoder, config=PeakRegionsConfig, summary="x")
-    for name, target in [("list", ListPrior), ("short", ShortPrior), ("wordy", WordyPrior)]:
+    for name, target in {
+        "list": ListPrior, "short": ShortPrior, "wordy": WordyPrior, "twice": TwicePrior,
+        "list_weights": ListWeightsPrior, "forgetful": ForgetfulPrior, "half": HalfPrior,
+    }.items():
         register.component("prior", name, target, config=Config, summary="x")
     metrics = {"exit": ExitMetric, "object": ObjectMetric, "odd": OddMetric, "np": NumpyMetric}
     for name, target in metrics.items():
@@ -90,6 +114,9 @@ def broken(workshop):
         ("system.decoder={use: nan}", ContractError, "Decoder NanDecoder returned scores that are NaN"),
         ("system.prior={use: short}", ContractError, r"Prior ShortPrior returned shape \(13, 1\)"),
         ("system.prior={use: wordy}", ContractError, "Prior WordyPrior returned no array of numbers"),
+        ("system.prior={use: list_weights}", ContractError, "fit returned list, expected a dict"),
+        ("system.prior={use: forgetful}", ContractError, "defines fit, but would never be fitted"),
+        ("system.prior={use: half}", ContractError, "does not define load_weights"),
         ("evaluation.metrics=[{use: exit}]", StageError, "SystemExit"),
         ("evaluation.metrics=[{use: object}]", ContractError, "Array 'a' of list cannot be stored"),
         ("evaluation.metrics=[{use: odd}]", ContractError, "Metric 'odd' returned object under 'odd'"),
@@ -108,6 +135,11 @@ def test_it_is_named_and_no_record_is_written(broken, override, error, says):
 def test_lists_are_arrays_too(broken):
     record, _ = broken.run("system.prior={use: list}")
     assert record.variants["toy"].files["detections"] > 0
+
+
+def test_a_prior_can_go_through_its_examples_again_and_name_its_weights_as_it_likes(broken):
+    record, _ = broken.run("system.prior={use: twice}")
+    assert record.variants["toy"].fits["prior"].recordings == 2
 
 
 def test_numbers_of_metrics_become_plain(broken):

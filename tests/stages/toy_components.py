@@ -35,7 +35,7 @@ class ToyData(sai_bench.Dataset):
     def splits(self):
         return ("train", "test")
 
-    def prepare(self, workers=1, progress=None):
+    def prepare(self, workers=1, reporter=None):
         self.root.mkdir(parents=True, exist_ok=True)
         for seed, name in enumerate(self.config.names):
             path = self.root / f"{name}.wav"

@@ -301,7 +301,7 @@ def test_waveform_to_map_through_the_stft():
     features = Stft(front_end)(torch.from_numpy(waveform).float()[None])
     power = SteeredPower(SteeredPowerConfig(), front_end.output())(features, array)
 
-    assert power.shape[1] == 6  # frames at 0.0 ... 0.5 s, like the 21 of a 2-s segment
+    assert power.shape[1] == 5
     for frame in power[0, :5, 0]:
         assert angle_between_deg(*peak(frame), 120, -30) < 5
 
@@ -354,3 +354,23 @@ def test_wiring_names_what_does_not_fit():
         config.output(FeatureSpec("complex_spectrum", 24000, 512, 500, 257))
     with pytest.raises(WiringError, match=r"no frequency bin lies in 300 \.\.\. 400 Hz"):
         SteeredPowerConfig(min_hz=300, max_hz=400).output(FeatureSpec("complex_spectrum", 24000, 32, 240, 17))
+
+
+@pytest.mark.parametrize("frame", [3, 4, 5])
+def test_a_short_burst_shows_in_its_own_label_frame(frame):
+    array, front_end = mic_array("open"), StftConfig()
+    config = SteeredPowerConfig(smoothing_frames=0, onset_memory_s=0)
+    rng = np.random.default_rng(1)
+    burst = np.zeros((4, 24000), dtype=np.float32)
+    # 60 ms of the same noise in all capsules, in the middle of the label frame; faint noise elsewhere.
+    start = frame * 2400 + 480
+    burst[:, start : start + 1440] = rng.standard_normal(1440)
+    burst += 1e-3 * rng.standard_normal(burst.shape).astype(np.float32)
+
+    features = Stft(front_end)(torch.from_numpy(burst)[None])
+    power = SteeredPower(config, front_end.output())(features, array)
+
+    mean = power[0, :, 0].mean(dim=(1, 2)).numpy()
+    assert mean.argmax() == frame
+    others = np.delete(mean, frame)
+    assert others.max() < 0.5 * mean[frame]

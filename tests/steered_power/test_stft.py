@@ -11,15 +11,16 @@ from sai_bench_builtin.front_ends.stft import Stft
 CONFIG = StftConfig(sample_rate_hz=24000, n_fft=512, hop_samples=240)
 
 
-def test_equals_windowed_dft_centred_on_each_hop():
+def test_equals_windowed_dft_centred_on_the_middle_of_each_hop():
     waveform = np.random.default_rng(0).standard_normal((2, 3, 2500)).astype(np.float32)
 
     spectrum = Stft(CONFIG)(torch.from_numpy(waveform)).numpy()
 
-    padded = np.pad(waveform.astype(float), ((0, 0), (0, 0), (256, 256)))
+    padded = np.pad(waveform.astype(float), ((0, 0), (0, 0), (256, 512)))
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)
     for frame in (0, 1, 5, 10):
-        expected = np.fft.rfft(padded[..., frame * 240 : frame * 240 + 512] * window)
+        centre = 256 + 120 + frame * 240
+        expected = np.fft.rfft(padded[..., centre - 256 : centre + 256] * window)
         np.testing.assert_allclose(spectrum[:, :, frame], expected, atol=1e-4)
 
 
@@ -27,14 +28,15 @@ def test_shape_and_type_are_as_declared():
     spectrum = Stft(CONFIG)(torch.zeros(2, 4, 48000))
 
     assert spectrum.dtype == torch.complex64
-    assert spectrum.shape == (2, 4, 1 + 48000 // 240, CONFIG.output().bins)
+    assert spectrum.shape == (2, 4, 48000 // 240, CONFIG.output().bins)
     assert CONFIG.output().representation == "complex_spectrum"
     assert CONFIG.output().hop_samples == 240
+    assert CONFIG.output().first_centre_samples == 120
 
 
 @pytest.mark.parametrize("samples", [1, 100, 255, 256, 257])
 def test_segments_shorter_than_the_window_are_accepted(samples):
-    assert Stft(CONFIG)(torch.ones(1, 4, samples)).shape == (1, 4, 1 + samples // 240, 257)
+    assert Stft(CONFIG)(torch.ones(1, 4, samples)).shape == (1, 4, -(-samples // 240), 257)
 
 
 def test_hop_must_divide_a_label_frame():

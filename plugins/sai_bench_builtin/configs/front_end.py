@@ -44,6 +44,7 @@ class StftConfig(FrontEndConfig):
             n_fft=self.n_fft,
             hop_samples=self.hop_samples,
             bins=self.n_fft // 2 + 1,
+            first_centre_samples=self.hop_samples // 2,
         )
 
 

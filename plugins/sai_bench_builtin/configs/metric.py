@@ -15,3 +15,7 @@ class AprilConfig(ComponentConfig):
 
     energy_threshold: float = Field(0.10, gt=0, le=1)
     """A region is where its energy map reaches this fraction of its own peak."""
+
+
+class JuneConfig(ComponentConfig):
+    """Config of `dcase2026_june`: nothing can be set."""

@@ -86,6 +86,8 @@ class April(Metric):
     """The metric `dcase2026_april`."""
 
     headline = ("map", "ap50", "pearson")
+    prediction_suffixes = ("_inference",)
+    label_suffixes = ("_std", "")
 
     def __init__(self, config: AprilConfig):
         """Prepare to score with the kernel width and threshold of `config`."""
@@ -149,6 +151,27 @@ class April(Metric):
             },
         }
 
+    def overlap(self, predictions: Sequence[Annotation], labels: Sequence[Annotation]) -> np.ndarray:
+        """Return the IoU [P, G] of the masks, 0 for annotations that are not valid."""
+        masks = [
+            [self._mask(self._renderer.render(_points(a))) for a in side] for side in (predictions, labels)
+        ]
+        valid = [[i for i, mask in enumerate(side) if mask is not None] for side in masks]
+        iou = np.zeros((len(predictions), len(labels)))
+        iou[np.ix_(*valid)] = mask_iou(
+            *([side[i] for i in own] for side, own in zip(masks, valid, strict=True))
+        )
+        return iou
+
+    def combine_weighted(
+        self, recordings: Sequence[Mapping[str, np.ndarray]], weights: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the headline for many weightings of the recordings; -1 (no labels) is NaN here."""
+        # Not needed for scoring, which should start fast.
+        from sai_bench_builtin.metrics.april_resampling import resampled_headline
+
+        return resampled_headline(recordings, weights)
+
     def _score_frame(
         self, scores: _RecordingScores, labels: list[Annotation], predictions: list[Annotation]
     ) -> None:
@@ -170,9 +193,8 @@ class April(Metric):
             energy = mask = None
             if annotation.category_id in shared or not self._renderer.surely_has_region(points):
                 energy = self._renderer.render(points)
-                peak = energy.max()
-                mask = energy >= self._config.energy_threshold * peak  # in float32
-                if peak < LOWEST_PEAK or not mask.any():
+                mask = self._mask(energy)
+                if mask is None:
                     continue
             regions.append(
                 _Region(
@@ -185,6 +207,12 @@ class April(Metric):
                 )
             )
         return regions
+
+    def _mask(self, energy: np.ndarray) -> np.ndarray | None:
+        """Return the region of an energy map, None if it is not valid."""
+        peak = energy.max()
+        mask = energy >= self._config.energy_threshold * peak  # in float32
+        return None if peak < LOWEST_PEAK or not mask.any() else mask
 
 
 def _add_detections(scores: _RecordingScores, labels: list[_Region], predictions: list[_Region]) -> None:

@@ -123,6 +123,7 @@ def _pluck(rng, pitch_hz: float, sharpness: float, sample_rate_hz: int) -> np.nd
     period = max(round(sample_rate_hz / pitch_hz - 0.5), 2)
     excitation = np.zeros(samples)
     burst = rng.uniform(-1, 1, period)
+    burst -= burst.mean()  # the loop would keep an offset longer than any tone
     excitation[:period] = sharpness * burst + (1 - sharpness) * np.roll(burst, 1)
     loop = np.zeros(period + 2)
     loop[0] = 1

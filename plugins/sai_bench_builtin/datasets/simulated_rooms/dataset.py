@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from sai_bench.errors import DatasetError, did_you_mean
 from sai_bench.files import sha256_of, write_atomically
-from sai_bench.interfaces import Dataset, Progress, Recording
+from sai_bench.interfaces import Dataset, Recording
+from sai_bench.parallel import in_processes
 from sai_bench.predictions import AnnotationFile
+from sai_bench.progress import Reporter
 from sai_bench.sphere import array_for_channels
-from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
+from sai_bench_builtin.configs.dataset import ProceduralSources, SimulatedRoomsConfig
 from sai_bench_builtin.datasets.simulated_rooms import manifest as manifests
 from sai_bench_builtin.datasets.simulated_rooms.manifest import Manifest, Record
 from sai_bench_builtin.datasets.simulated_rooms.sampling import PlannedRecording, plan, sample_scene
 
+if TYPE_CHECKING:
+    from sai_bench_builtin.datasets.simulated_rooms.rendering import SourceBank
+
 _AUDIO_FOLDERS = {4: "mic_dev", 32: "eigen_dev"}
-_log = logging.getLogger("sai_bench")
 
 
 class SimulatedRooms(Dataset):
@@ -68,8 +71,9 @@ class SimulatedRooms(Dataset):
             if record.split == split
         ]
 
-    def prepare(self, workers: int = 1, progress: Progress | None = None) -> None:
+    def prepare(self, workers: int = 1, reporter: Reporter | None = None) -> None:
         """Render every recording that is not there yet or was changed, then write the manifest."""
+        reporter = reporter or Reporter()
         planned = plan(self.config)
         stored = manifests.read_manifest(self._manifest_path)
         known = {record.name: record for record in stored.recordings} if stored else {}
@@ -77,15 +81,13 @@ class SimulatedRooms(Dataset):
         missing = [one for one in planned if records[one.name] is None]
         if known and missing:
             names = ", ".join(one.name for one in missing[:5]) + (" ..." if len(missing) > 5 else "")
-            _log.warning(
-                "%s: %d recordings are missing or damaged and are rendered again: %s",
-                self.root, len(missing), names,
-            )  # fmt: skip
-        if progress:
-            progress(len(planned) - len(missing), len(planned))
-        for done, record in enumerate(self._render(missing, workers), start=len(planned) - len(missing) + 1):
-            records[record.name] = record
-            if progress:
+            reporter.line(f"{len(missing)} recordings are missing or damaged and are rendered again: {names}")
+        there = len(planned) - len(missing)
+        with reporter.task("render") as progress:
+            progress(there, len(planned))
+            tasks = [(self.config, self.root, one) for one in missing]
+            for done, record in enumerate(in_processes(render_recording, tasks, workers), start=there + 1):
+                records[record.name] = record
                 progress(done, len(planned))
         if missing or stored is None or [*known] != [*records]:
             manifests.write_manifest(self._manifest_path, self.config, list(records.values()))
@@ -113,16 +115,6 @@ class SimulatedRooms(Dataset):
         written_ns = path.stat().st_mtime_ns if path.exists() else 0
         return record if record.intact(self.root, written_ns) else None
 
-    def _render(self, missing: list[PlannedRecording], workers: int) -> Iterator[Record]:
-        if min(workers, len(missing)) <= 1:
-            return (render_recording(self.config, self.root, one) for one in missing)
-        from joblib import Parallel, delayed
-
-        parallel = Parallel(
-            n_jobs=min(workers, len(missing)), backend="loky", return_as="generator_unordered"
-        )
-        return parallel(delayed(render_recording)(self.config, self.root, one) for one in missing)
-
 
 def render_recording(config: SimulatedRoomsConfig, root: Path, planned: PlannedRecording) -> Record:
     """Render one recording, write wav, labels and, last, its record, and return the record.
@@ -135,7 +127,9 @@ def render_recording(config: SimulatedRoomsConfig, root: Path, planned: PlannedR
 
     scene = sample_scene(config, planned)
     array = array_for_channels(config.channels, "open")
-    rendered = render_scene(scene, array, config.events, config.sample_rate_hz)
+    rendered = render_scene(
+        scene, array, config.events, config.sample_rate_hz, source_bank(config.source_bank)
+    )
     audio = _wav_bytes(rendered.waveform, config.sample_rate_hz)
     labels = msgspec.json.encode(AnnotationFile(label_scene(scene, rendered.active)))
     record = Record(
@@ -154,6 +148,13 @@ def render_recording(config: SimulatedRoomsConfig, root: Path, planned: PlannedR
     write_atomically(root / record.labels, labels)
     manifests.write_record(_record_path(root, planned), record)
     return record
+
+
+def source_bank(config: ProceduralSources) -> SourceBank:
+    """Return the source bank that a config asks for."""
+    from sai_bench_builtin.datasets.procedural_sources import synthesise
+
+    return {"procedural": synthesise}[config.use]
 
 
 def _record_path(root: Path, planned: PlannedRecording) -> Path:

@@ -14,7 +14,7 @@ from sai_bench.files import sha256_of, write_atomically
 from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
 from sai_bench_builtin.datasets.simulated_rooms.scene import Scene
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Raised whenever the same config gives other bytes; part of the folder's name."""
 
 _PACKAGES = ("numpy", "scipy", "pyroomacoustics", "soundfile")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,11 @@ from scipy import fft, signal
 
 from sai_bench.sphere import FRAMES_PER_S, SPEED_OF_SOUND_M_PER_S, ArrayGeometry, frame_count
 from sai_bench_builtin.configs.dataset import EventsConfig
-from sai_bench_builtin.datasets.procedural_sources import synthesise
 from sai_bench_builtin.datasets.simulated_rooms.responses import RoomResponses
 from sai_bench_builtin.datasets.simulated_rooms.scene import Event, Scene, SubSources
+
+SourceBank = Callable[[int, int, int, int], np.ndarray]
+"""(class, variation, samples, sample_rate_hz) -> dry sound [samples]."""
 
 _PEAK = 0.95
 
@@ -31,8 +34,10 @@ class Rendered:
     scale: float
 
 
-def render_scene(scene: Scene, array: ArrayGeometry, events: EventsConfig, sample_rate_hz: int) -> Rendered:
-    """Return the recording of a scene by an array in the free field."""
+def render_scene(
+    scene: Scene, array: ArrayGeometry, events: EventsConfig, sample_rate_hz: int, synthesise: SourceBank
+) -> Rendered:
+    """Return the recording of a scene by an array in the free field, with dry sounds from a source bank."""
     samples = round(scene.duration_s * sample_rate_hz)
     capsules_m = scene.array_position_m + scene.to_room(array.positions_m)
     room = RoomResponses(scene.room, capsules_m, sample_rate_hz)

@@ -1,0 +1,40 @@
+"""`sai-bench check-submission`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sai_bench.cli.options import JsonOption
+
+_WRONG_INPUT = 2
+
+
+def check_submission(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of prediction files.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    json_: JsonOption = None,
+) -> None:
+    """Check prediction files before you submit them: exit code 2 if something is wrong."""
+    from sai_bench.files import write_atomically
+    from sai_bench.metrics.submission import check_submission as check
+    from sai_bench.progress import ConsoleReporter
+
+    report = check(folder, ConsoleReporter())
+    if strict:
+        report = report.strictly()
+    if json_ is not None:
+        write_atomically(json_, json.dumps(report.to_json(), indent=1).encode() + b"\n")
+    for finding in report.findings:
+        print(f"{finding.level}: {finding}", file=sys.stderr)
+    errors, warnings = len(report.of_level("error")), len(report.of_level("warning"))
+    print(
+        f"{folder}: {report.files} files, {report.detections} detections, the largest file has "
+        f"{report.largest_bytes / 1e6:.1f} MB: {errors} errors, {warnings} warnings"
+    )
+    if not report.accepted:
+        raise typer.Exit(_WRONG_INPUT)

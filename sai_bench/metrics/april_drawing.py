@@ -1,0 +1,363 @@
+"""Energy maps and masks of many annotations, fast: sums of float32 Gaussians, not yet the last bit.
+
+A Gaussian of chord length at row y and column x has the value exp((cos d - 1) / sigma^2) at an angle d. On the
+columns of one pixel row it depends on the distance to x alone, so points on whole pixels (away from the poles)
+share one kernel for each image row y; their energies are gathered in a grid first, and eight neighbours are
+drawn at once. Every other point gets its exponentials one by one.
+
+Sums differ from the evaluator's in the last digits. Masks in which that could matter are marked as doubtful.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from sai_bench.compilation import compiled
+from sai_bench.metrics.april_windows import column_ranges, painted_ranges, window
+from sai_bench.sphere import COLUMNS, ROWS, elevation_deg
+
+LOWEST_PEAK = 1e-9
+"""A map with a lower peak is no region at all: the annotation is removed."""
+
+BLOCK = 8  # neighbouring points that are drawn at once
+_LANES = 16  # float32 numbers of the widest vector registers: no loop over columns leaves a rest
+_FEW = 2  # points of a block: drawn alone they take less time
+_U1, _U2, _U3, _U4, _U5, _U6, _U7 = map(np.uintp, range(1, BLOCK))
+_MARGIN = 192  # columns left of the image: half of it, and some
+
+# 2^f = sum of c_k f^k for |f| <= 1/2, to a float32's precision.
+_POWER_OF_TWO = tuple(
+    np.polynomial.Chebyshev.interpolate(np.exp2, 6, [-0.5, 0.5])
+    .convert(kind=np.polynomial.Polynomial)
+    .coef.astype(np.float32)
+)
+_LEAST_EXPONENT = np.float32(-126)  # of a normal float32
+
+_ROW_ELEVATION = np.radians(elevation_deg(np.arange(ROWS)))
+_ROW_SINE, _ROW_COSINE = np.sin(_ROW_ELEVATION), np.cos(_ROW_ELEVATION)
+_COLUMN_AZIMUTH = np.radians(np.arange(COLUMNS) - 180.0)
+_COLUMN_SINE, _COLUMN_COSINE = np.sin(_COLUMN_AZIMUTH), np.cos(_COLUMN_AZIMUTH)
+
+
+class Kernels(NamedTuple):
+    """What a point of energy 1 draws, for each image row that it may stand on.
+
+    Attributes:
+        values: of all kernels; each row of one has `BLOCK` - 1 zeros at its left and at least as many at its right.
+        layout: [180, 6] of each image row: first row of the kernel, how many (0: no kernel), first column
+            relative to the point, columns to draw for a block, columns of a stored row, place in `values`.
+    """
+
+    values: np.ndarray
+    layout: np.ndarray
+
+
+class Canvas(NamedTuple):
+    """Scratch of `draw`: all zeros before and after.
+
+    Attributes:
+        grid: [180, 360] float32 energies of points on pixels.
+        wide: [180, n] float32 map with margins at both sides, not yet wrapped.
+    """
+
+    grid: np.ndarray
+    wide: np.ndarray
+
+
+class Slots(NamedTuple):
+    """Room for n annotations: their energy maps and masks, everything 0 outside their boxes.
+
+    Attributes:
+        energy: [n, 180, 360] float32.
+        mask: [n, 180, 360] bool, where the energy reaches the threshold.
+        box: [n, 4] first and last (excluded) row and column of what is drawn.
+        peak: [n] float32, the largest energy.
+        area: [n] pixels of the mask.
+        doubtful: [n] bool, whether the last digits matter for the mask.
+    """
+
+    energy: np.ndarray
+    mask: np.ndarray
+    box: np.ndarray
+    peak: np.ndarray
+    area: np.ndarray
+    doubtful: np.ndarray
+
+
+def new_slots(count: int) -> Slots:
+    """Return empty slots."""
+    return Slots(
+        np.zeros((count, ROWS, COLUMNS), np.float32),
+        np.zeros((count, ROWS, COLUMNS), np.bool_),
+        np.zeros((count, 4), np.int64),
+        np.zeros(count, np.float32),
+        np.zeros(count, np.int64),
+        np.zeros(count, np.bool_),
+    )
+
+
+def new_canvas(kernels: Kernels) -> Canvas:
+    """Return an empty canvas wide enough for every kernel."""
+    right = COLUMNS + (kernels.layout[:, 2] + kernels.layout[:, 3]).max()
+    width = _MARGIN + max(right, COLUMNS)
+    return Canvas(np.zeros((ROWS, COLUMNS), np.float32), np.zeros((ROWS, width), np.float32))
+
+
+def kernels_of(sigma_deg: float, cut_deg: float) -> Kernels:
+    """Return the kernels of all image rows whose windows are no full ring.
+
+    Within such a row all windows are alike, wherever the point stands.
+    """
+    rows = np.arange(ROWS, dtype=float)
+    middle = np.column_stack([np.full(ROWS, COLUMNS / 2), rows, np.ones(ROWS)])
+    layout = np.zeros((ROWS, 6), np.int64)
+    values: list[np.ndarray] = []
+    for y, (first, last, left, right, _, stop) in enumerate(painted_ranges(middle, cut_deg).tolist()):
+        if stop:  # wrapped at both sides
+            continue
+        columns = -(-(right - left + BLOCK - 1) // _LANES) * _LANES
+        kernel = np.zeros((last - first, columns + _LANES), np.float32)
+        apart = np.radians(np.arange(left, right) - COLUMNS / 2)
+        loss = 1 - np.cos(_ROW_ELEVATION[first:last, None] - _ROW_ELEVATION[y])  # 1 - cos d
+        loss = loss + np.outer(_ROW_COSINE[first:last] * _ROW_COSINE[y], 1 - np.cos(apart))
+        kernel[:, BLOCK - 1 : BLOCK - 1 + right - left] = np.exp(-loss / math.radians(sigma_deg) ** 2)
+        place = sum(map(len, values))
+        layout[y] = first, last - first, left - COLUMNS // 2, columns, kernel.shape[1], place
+        values.append(kernel.ravel())
+    return Kernels(np.concatenate([*values, np.zeros(1, np.float32)]), layout)
+
+
+def draw(
+    points: np.ndarray,
+    starts: np.ndarray,
+    chosen: np.ndarray,
+    kernels: Kernels,
+    canvas: Canvas,
+    slots: Slots,
+    sigma_deg: float,
+    cut_deg: float,
+    threshold: float,
+) -> None:
+    """Draw annotations into the first slots.
+
+    Args:
+        points: [P, 3] float64 of all annotations; those of a chosen one have finite positions and positive
+            or zero energies of moderate size.
+        starts: [n + 1], where in `points` each annotation starts.
+        chosen: [m] the annotations to draw.
+        kernels: for this `sigma_deg` and `cut_deg`.
+        canvas: scratch.
+        slots: for at least m annotations.
+        sigma_deg: width of the Gaussian.
+        cut_deg: half height of a window.
+        threshold: a mask is where the energy reaches this fraction of its peak.
+    """
+    _draw(points, starts, chosen, *kernels, *canvas, *slots, math.radians(sigma_deg), cut_deg, threshold)
+
+
+@numba.njit
+def tolerance(points, sigma):
+    """Return a bound on the relative difference to the evaluator's energies, and of those to the formula.
+
+    The evaluator rounds azimuths to float32 (first part); sums of n numbers lose digits (second part).
+
+    Args:
+        points: how many.
+        sigma: of the Gaussian, in radians.
+    """
+    return 2e-6 / sigma + 2.4e-7 * math.sqrt(points)
+
+
+@intrinsic
+def _float32_with_bits(typing_context, bits):
+    """Return the float32 that has the bits of an int32."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
+
+    return types.float32(types.int32), generate
+
+
+@numba.njit
+def _add_points(points, values, layout, grid, wide, scratch, sigma, cut, box):
+    """Add an annotation's points to the wide map; `box` becomes the rows and columns that may be painted."""
+    first_row, last_row, first_column, last_column = ROWS, 0, 2 * COLUMNS, -COLUMNS
+    top, bottom, leftmost, rightmost = ROWS, -1, COLUMNS, -1  # of points in the grid
+    for i in range(len(points)):
+        x, y, energy = points[i, 0], points[i, 1], points[i, 2]
+        in_image = 0 <= x < COLUMNS and 0 <= y < ROWS
+        if in_image and x == math.floor(x) and y == math.floor(y) and layout[int(y), 1]:
+            row, column = int(y), int(x)
+            grid[row, column] += np.float32(energy)
+            top, bottom = min(top, row), max(bottom, row)
+            leftmost, rightmost = min(leftmost, column), max(rightmost, column)
+            continue
+        start_row, stop_row, left, right = window(x, y, cut)
+        for start, stop in column_ranges(left, right):
+            if start < stop and start_row < stop_row:
+                _add_exponentials(wide, scratch, x, y, energy, start_row, stop_row, start, stop, sigma)
+                first_row, last_row = min(first_row, start_row), max(last_row, stop_row)
+                first_column, last_column = min(first_column, start), max(last_column, stop)
+    for row in range(top, bottom + 1):
+        if _add_grid_row(grid[row], leftmost, rightmost, values, layout[row], wide):
+            first_row = min(first_row, layout[row, 0])
+            last_row = max(last_row, layout[row, 0] + layout[row, 1])
+            first_column = min(first_column, leftmost + layout[row, 2])
+            last_column = max(last_column, rightmost - layout[row, 2] + 1)
+    if first_column < 0 or last_column > COLUMNS:
+        first_column, last_column = 0, COLUMNS
+    box[0], box[1] = first_row, max(first_row, last_row)
+    box[2], box[3] = first_column, max(first_column, last_column)
+
+
+@numba.njit(fastmath=True)
+def _add_exponentials(wide, scratch, x, y, energy, first_row, last_row, first_column, last_column, sigma):
+    """Add the blob of one point in one window: exp(-(a + b c)) with a, b of the row and c of the column."""
+    azimuth, elevation = math.radians(x - 180.0), math.radians(90.0 - y * 180.0 / (ROWS - 1))
+    sine, cosine = math.sin(azimuth), math.cos(azimuth)
+    across = scratch[first_column:last_column]
+    for j in range(len(across)):
+        column = first_column + j
+        across[j] = 1.0 - (_COLUMN_COSINE[column] * cosine + _COLUMN_SINE[column] * sine)
+    sine, cosine = math.sin(elevation), math.cos(elevation)
+    to_exponent = -1.0 / (sigma * sigma * math.log(2.0))  # of two
+    loudness = np.float32(energy)
+    for row in range(first_row, last_row):
+        along = np.float32(to_exponent * (1.0 - (_ROW_COSINE[row] * cosine + _ROW_SINE[row] * sine)))
+        weight = np.float32(to_exponent * _ROW_COSINE[row] * cosine)
+        target = wide[row, _MARGIN + first_column : _MARGIN + last_column]
+        for j in range(len(across)):
+            target[j] += loudness * _power_of_two(along + weight * across[j])
+
+
+@numba.njit(fastmath=True)
+def _power_of_two(exponent):
+    """Return 2^exponent for a float32 not much above 0; written so that loops over it become vector code."""
+    exponent = max(exponent, _LEAST_EXPONENT)
+    whole = np.int32(exponent - np.float32(0.5))
+    rest = exponent - np.float32(whole)
+    c0, c1, c2, c3, c4, c5, c6 = _POWER_OF_TWO
+    power = c0 + rest * (c1 + rest * (c2 + rest * (c3 + rest * (c4 + rest * (c5 + rest * c6)))))
+    return power * _float32_with_bits((whole + np.int32(127)) << np.int32(23))
+
+
+@numba.njit(fastmath=True)
+def _add_grid_row(grid, leftmost, rightmost, values, layout, wide):
+    """Draw the points of one image row and take them out of the grid; return whether there are any."""
+    found = False
+    for block in range(leftmost // BLOCK, rightmost // BLOCK + 1):
+        energy = grid[BLOCK * block : BLOCK * (block + 1)]
+        count = 0
+        for k in range(BLOCK):
+            count += energy[k] != 0
+        if count > _FEW:
+            _add_block(wide, values, layout, _MARGIN + BLOCK * block, energy)
+        elif count:
+            for k in range(BLOCK):
+                if energy[k] != 0:
+                    _add_point(wide, values, layout, _MARGIN + BLOCK * block + k, energy[k])
+        if count:
+            found = True
+            energy[:] = 0
+    return found
+
+
+# The loops below run over flat arrays with unsigned indices: signed ones would be tested for being negative.
+
+
+@numba.njit(fastmath=True)
+def _add_point(wide, values, layout, column, energy):
+    """Draw one point."""
+    first_row, rows, left, columns, stride, place = layout
+    wide_flat, width = wide.reshape(wide.size), wide.shape[1]
+    for r in range(rows):
+        target = np.uintp((first_row + r) * width + column + left)
+        source = np.uintp(place + r * stride + BLOCK - 1)
+        for j in range(np.uintp(columns)):
+            wide_flat[target + j] += values[source + j] * energy
+
+
+@numba.njit(fastmath=True)
+def _add_block(wide, values, layout, column, energy):
+    """Draw eight neighbours at once: the map is read and written once for all of them."""
+    first_row, rows, left, columns, stride, place = layout
+    wide_flat, width = wide.reshape(wide.size), wide.shape[1]
+    e0, e1, e2, e3 = energy[0], energy[1], energy[2], energy[3]
+    e4, e5, e6, e7 = energy[4], energy[5], energy[6], energy[7]
+    for r in range(rows):
+        target = np.uintp((first_row + r) * width + column + left)
+        source = np.uintp(place + r * stride)
+        for j in range(np.uintp(columns)):
+            k = source + j
+            wide_flat[target + j] += (
+                (values[k + _U7] * e0 + values[k + _U6] * e1)
+                + (values[k + _U5] * e2 + values[k + _U4] * e3)
+                + (values[k + _U3] * e4 + values[k + _U2] * e5)
+                + (values[k + _U1] * e6 + values[k] * e7)
+            )
+
+
+@numba.njit(fastmath=True)
+def _wrap(wide, box, energy):
+    """Move the wide map into the image, columns beyond its sides added where they belong; return the peak."""
+    peak = np.float32(0)
+    wrapped = box[3] - box[2] == COLUMNS
+    for row in range(box[0], box[1]):
+        source = wide[row]
+        target = energy[row, box[2] : box[3]]
+        target[:] = source[_MARGIN + box[2] : _MARGIN + box[3]]
+        if wrapped:
+            target[COLUMNS - _MARGIN :] += source[:_MARGIN]
+            target[: len(source) - _MARGIN - COLUMNS] += source[_MARGIN + COLUMNS :]
+            source[:] = 0
+        else:
+            source[_MARGIN + box[2] : _MARGIN + box[3]] = 0
+        for j in range(len(target)):
+            peak = max(peak, target[j])
+    return peak
+
+
+@numba.njit(fastmath=True)
+def _cut_out(energy, box, peak, threshold, slack, mask):
+    """Fill the mask; return its area and whether its last digits are in doubt."""
+    if peak < LOWEST_PEAK * (1 - slack):
+        return 0, False
+    level = threshold * peak
+    margin = np.float32(slack) * level
+    area, close = 0, 0
+    for row in range(box[0], box[1]):
+        values = energy[row, box[2] : box[3]]
+        inside = mask[row, box[2] : box[3]]
+        for j in range(len(values)):
+            inside[j] = values[j] >= level
+            area += values[j] >= level
+            close += abs(values[j] - level) <= margin
+    return area, close > 0 or peak < LOWEST_PEAK * (1 + slack)
+
+
+@compiled(
+    "void(float64[:, ::1], int64[::1], int64[::1], float32[::1], int64[:, ::1], float32[:, ::1], float32[:, ::1],"
+    "float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], float32[::1], int64[::1], boolean[::1],"
+    "float64, float64, float32)",
+)
+def _draw(
+    points, starts, chosen, values, layout, grid, wide, energy, mask, box, peak, area, doubtful, sigma, cut, threshold
+):
+    scratch = np.empty(COLUMNS, np.float32)
+    for slot in range(len(chosen)):
+        first_row, last_row, first_column, last_column = box[slot]
+        energy[slot, first_row:last_row, first_column:last_column] = 0
+        mask[slot, first_row:last_row, first_column:last_column] = False
+        own = points[starts[chosen[slot]] : starts[chosen[slot] + 1]]
+        _add_points(own, values, layout, grid, wide, scratch, sigma, cut, box[slot])
+        peak[slot] = _wrap(wide, box[slot], energy[slot])
+        slack = 2 * tolerance(len(own), sigma)  # the peak may be off, too
+        area[slot], doubtful[slot] = _cut_out(
+            energy[slot], box[slot], peak[slot], threshold, slack, mask[slot]
+        )

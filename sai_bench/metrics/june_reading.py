@@ -1,0 +1,155 @@
+"""Reading annotations by the rules of the June evaluator (2026-06-30).
+
+Every annotation of a file is checked, also those whose class is not scored. The evaluator gives up on the
+first fault, or crashes; here both are the same clear error.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from sai_bench.compilation import compiled
+from sai_bench.errors import AnnotationError
+from sai_bench.interfaces import AnnotationRole
+from sai_bench.metrics.june_rendering import draws_infinity
+from sai_bench.predictions import (
+    Annotation,
+    RepeatingObject,
+    check_size,
+    parse_document,
+    read_content,
+    read_ordinary,
+)
+from sai_bench.segmentation import points_of
+
+LARGEST_PREDICTION_BYTES = 20 * 1024 * 1024
+LARGEST_X, LARGEST_Y = 360, 180
+
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+class _Malformed(Exception):
+    """What is wrong with one annotation, and what was expected."""
+
+
+def read_june_annotations(path: Path, role: AnnotationRole) -> list[Annotation]:
+    """Read a file as the evaluator does.
+
+    Frame index, class, score and coordinates may be text, frame index and class fractions (3.9 is 3). A null
+    intensity is NaN, a missing score None, a missing segmentation empty. Annotations of classes that are not
+    scored are checked like the others and returned.
+
+    Raises:
+        AnnotationError: unreadable, larger than 20 MiB (predictions), not DCASE JSON, or a value that the
+            evaluator refuses or crashes on; the message names file, annotation and reason.
+    """
+    size_bytes = check_size(path)
+    if role == "prediction" and size_bytes > LARGEST_PREDICTION_BYTES:
+        raise AnnotationError(
+            f"{path}: {size_bytes} bytes are too many. Expected a prediction file of at most "
+            f"{LARGEST_PREDICTION_BYTES} bytes; compress the point sets or leave weak detections out."
+        )
+    content = read_content(path)
+    annotations = read_ordinary(content)
+    if annotations is not None and all(_is_usable(points_of(a.segmentation)) for a in annotations):
+        return annotations
+    return _read_leniently(path, content, role)
+
+
+@compiled("boolean(float64[:, ::1])")
+def _is_usable(points):
+    """Return whether all points [n, 3] are in range, with intensities that are finite in float32."""
+    for i in range(len(points)):
+        x, y, intensity = points[i]
+        if not (0 <= x <= LARGEST_X and 0 <= y <= LARGEST_Y and abs(intensity) <= _LARGEST_FLOAT32):
+            return False
+    return True
+
+
+def _read_leniently(path: Path, content: bytes, role: AnnotationRole) -> list[Annotation]:
+    annotations = []
+    for index, entry in enumerate(parse_document(path, content).get("annotations", [])):
+        try:
+            annotations.append(_annotation(entry, role))
+        except _Malformed as error:
+            raise AnnotationError(f"{path}: annotation {index} (counted from 0): {error}") from error
+    return annotations
+
+
+def _annotation(entry: object, role: AnnotationRole) -> Annotation:
+    if not isinstance(entry, dict):
+        raise _Malformed(f"is {_shown(entry)}. Expected an object.")
+    if isinstance(entry, RepeatingObject):
+        raise _Malformed(entry.complaint())
+    for name in ("metadata_frame_index", "category_id"):
+        if name not in entry:
+            raise _Malformed(f"has no {name}. Expected an integer; write the file again.")
+    segmentation = entry.get("segmentation", [])
+    if not isinstance(segmentation, list):
+        raise _Malformed(f"segmentation is {_shown(segmentation)}. Expected [[[x, y, intensity], ...], ...].")
+    return Annotation(
+        metadata_frame_index=_converted(int, entry["metadata_frame_index"], "metadata_frame_index"),
+        category_id=_converted(int, entry["category_id"], "category_id"),
+        segmentation=[_point_set(points) for points in segmentation if points],
+        score=_score(entry, role),
+        instance_id=_if_a(int, entry.get("instance_id")),
+        distance=_if_a((int, float), entry.get("distance")),
+    )
+
+
+def _score(entry: dict, role: AnnotationRole) -> float | None:
+    if "score" not in entry:
+        return None
+    if role == "label":  # not looked at
+        return _if_a((int, float), entry["score"])
+    return _converted(float, entry["score"], "score")
+
+
+def _point_set(given: object) -> list[tuple[float, float, float]]:
+    try:
+        points = np.array(given, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        points = np.empty(0)
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise _Malformed(
+            f"segmentation has the point set {_shown(given)}. Expected rows of three numbers "
+            "[x, y, intensity]; write the file again."
+        )
+    outside = ~((points[:, :2] >= 0) & (points[:, :2] <= (LARGEST_X, LARGEST_Y))).all(axis=1)
+    if outside.any():
+        raise _Malformed(
+            f"segmentation has the point {_shown(given[outside.argmax()])}. Expected x in "
+            f"0 ... {LARGEST_X} and y in 0 ... {LARGEST_Y}; clip or wrap it."
+        )
+    too_large = points[:, 2] > _LARGEST_FLOAT32
+    if too_large.any() and draws_infinity(points):
+        raise _Malformed(
+            f"segmentation has the point {_shown(given[too_large.argmax()])}. Expected an intensity of at "
+            f"most {_LARGEST_FLOAT32:.3g}; write the file again."
+        )
+    return list(map(tuple, points.tolist()))
+
+
+def _converted(kind: type, value: object, name: str) -> float:
+    try:
+        return kind(value)
+    except (TypeError, ValueError, OverflowError):
+        expected = "an integer" if kind is int else "a number"
+        raise _Malformed(f"{name} is {_shown(value)}. Expected {expected}; write the file again.") from None
+
+
+def _if_a(kinds: type | tuple[type, ...], value: object) -> float | None:
+    """Return a value that the evaluator does not look at, None if it is not of its proper type."""
+    return value if isinstance(value, kinds) and not isinstance(value, bool) else None
+
+
+def _shown(value: object) -> str:
+    """Return a value as its file spells it, shortened."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "nested too deeply"
+    return text if len(text) <= 60 else f"{text[:57]}..."
