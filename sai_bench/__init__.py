@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sai_bench.hookspec import hookimpl
 
 if TYPE_CHECKING:
+    from sai_bench.audio import resample
     from sai_bench.config import (
         BackboneConfig,
         ComponentConfig,
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
         SphereSpec,
     )
     from sai_bench.spec import load_spec
+    from sai_bench.sphere import CLASS_NAMES, frame_count
     from sai_bench.system import System
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "sai_bench.audio": ("resample",),
     "sai_bench.config": (
         "BackboneConfig",
         "ComponentConfig",
@@ -65,11 +68,13 @@ _HOMES = {
         "SphereSpec",
     ),
     "sai_bench.spec": ("load_spec",),
+    "sai_bench.sphere": ("CLASS_NAMES", "frame_count"),
     "sai_bench.system": ("System",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CLASS_NAMES",
     "Backbone",
     "BackboneConfig",
     "CandidateSpec",
@@ -91,8 +96,10 @@ __all__ = [
     "SphereSpec",
     "System",
     "__version__",
+    "frame_count",
     "hookimpl",
     "load_spec",
+    "resample",
 ]
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from sai_bench.compilation import compiled
 from sai_bench.segmentation import Segmentation
 
+_BLOCK_BYTES = 1 << 23  # of text parsed at a time: its copy stays small
+_HARD_NUMBERS = 1024
 _MOST_DIGITS = 19  # of a 64-bit integer
 _EXACT_INTEGERS = np.uint64(2**53)
 _TEN = np.uint64(10)
@@ -28,24 +30,36 @@ def parse_segmentations(texts: Sequence[bytes]) -> list[Segmentation] | None:
     Args:
         texts: bytes-like.
     """
-    if not texts:
-        return []
-    text = bytearray().join(texts)
-    text_ends = np.cumsum([memoryview(one).nbytes for one in texts], dtype=np.int64)
+    segmentations: list[Segmentation] = []
+    sizes = [memoryview(text).nbytes for text in texts]
+    start, size = 0, 0
+    for stop in range(1, len(texts) + 1):
+        size += sizes[stop - 1]
+        if size < _BLOCK_BYTES and stop < len(texts):
+            continue
+        parsed = _parse_block(bytearray().join(texts[start:stop]), np.cumsum(sizes[start:stop]))
+        if parsed is None:
+            return None
+        segmentations += parsed
+        start, size = stop, 0
+    return segmentations
+
+
+def _parse_block(text: bytearray, text_ends: np.ndarray) -> list[Segmentation] | None:
+    """Return the segmentations of texts that follow one another."""
     characters = np.frombuffer(text, np.uint8)
     lists = np.count_nonzero(characters == ord("["))  # points and sub-lists: no more than these
     points = np.empty((lists, 3))
     sub_list_ends = np.empty(lists, np.int64)
-    counts = np.empty((len(texts), 2), np.int64)
+    counts = np.empty((len(text_ends), 2), np.int64)
     # Where the numbers stand that the fast arithmetic does not get exactly.
-    hard = np.empty((64, 3), np.int64)
-    while True:
-        found = _parse(characters, text_ends, points, sub_list_ends, counts, hard)
-        if found < 0:
-            return None
-        if found <= len(hard):
-            break
+    hard = np.empty((_HARD_NUMBERS, 3), np.int64)
+    found = _parse(characters, text_ends, points, sub_list_ends, counts, hard)
+    if found > len(hard):
         hard = np.empty((found, 3), np.int64)
+        found = _parse(characters, text_ends, points, sub_list_ends, counts, hard)
+    if found < 0:
+        return None
     for index, start, stop in hard[:found].tolist():
         points.flat[index] = float(text[start:stop])
     if not np.isfinite(points[: counts[:, 0].sum()]).all():  # 1e999

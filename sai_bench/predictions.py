@@ -11,7 +11,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,9 @@ SCORE_DECIMALS = 9
 
 LARGEST_FILE_BYTES = 500_000_000
 """Larger files are refused before they are read: in memory they would take about ten times their size."""
+
+WORTH_PROCESSES_BYTES = 10_000_000
+"""What has to be done with files of less than this together is done before a second process has started."""
 
 
 class Annotation(msgspec.Struct, omit_defaults=True):
@@ -91,12 +94,17 @@ _ordinary = msgspec.json.Decoder(_EntryFile)
 _encoder = msgspec.json.Encoder()
 
 
-def read_annotations(path: Path) -> list[Annotation]:
+def read_annotations(path: Path, *, unknown_classes: bool = False) -> list[Annotation]:
     """Read a label or prediction file, with the liberties that the official evaluators take.
 
     Class and frame index are cut to integers (3.9 and "3" are 3), numbers may be text, NaN or infinite (x and
-    y must be finite), extra values of a point are ignored, a missing segmentation is empty. Annotations whose
-    class is missing or not 0 ... 12 are left out. Where an evaluator would crash, this raises.
+    y must be finite), extra values of a point are ignored, a missing segmentation is empty. Where an
+    evaluator would crash, this raises.
+
+    Args:
+        path: the file.
+        unknown_classes: whether to return annotations whose class is missing (-1) or not 0 ... 12, too; their
+            other fields are not to be relied on.
 
     Raises:
         AnnotationError: missing, truncated or not DCASE JSON; the message names file and position.
@@ -105,6 +113,11 @@ def read_annotations(path: Path) -> list[Annotation]:
     annotations = read_ordinary(content)
     if annotations is None:
         annotations = _read_leniently(path, content)
+    return annotations if unknown_classes else of_known_classes(annotations)
+
+
+def of_known_classes(annotations: Iterable[Annotation]) -> list[Annotation]:
+    """Return the annotations of the classes 0 ... 12."""
     return [annotation for annotation in annotations if 0 <= annotation.category_id < CLASSES]
 
 
@@ -184,11 +197,9 @@ def _read_leniently(path: Path, content: bytes) -> list[Annotation]:
     annotations = []
     for index, entry in enumerate(parse_document(path, content).get("annotations", [])):
         try:
-            annotation = _annotation(entry)
+            annotations.append(_annotation(entry))
         except _Malformed as error:
             raise AnnotationError(f"{path}: annotation {index} (counted from 0): {error}") from error
-        if annotation is not None:
-            annotations.append(annotation)
     return annotations
 
 
@@ -240,15 +251,15 @@ class _Malformed(Exception):
     """What is wrong with one annotation, and what was expected."""
 
 
-def _annotation(entry: object) -> Annotation | None:
-    """Return one annotation of a file; None if it has no known class, whatever its other fields are."""
+def _annotation(entry: object) -> Annotation:
+    """Return one annotation of a file; if it has no known class, its other fields are not looked at."""
     if not isinstance(entry, dict):
         raise _Malformed(f"is {_shown(entry)}. Expected an object.")
     if isinstance(entry, RepeatingObject):
         raise _Malformed(entry.complaint())
     category_id = _integer(entry.get("category_id", -1), "category_id")
     if not 0 <= category_id < CLASSES:
-        return None
+        return Annotation(metadata_frame_index=0, category_id=category_id, segmentation=[])
     if "metadata_frame_index" not in entry:
         raise _Malformed("has no metadata_frame_index. Expected the label frame, 0-based at 10 Hz.")
     instance_id = entry.get("instance_id")

@@ -64,3 +64,8 @@ def points_of(segmentation: Sequence[Sequence[tuple[float, float, float]]]) -> n
         return segmentation.points
     numbers = np.fromiter(chain.from_iterable(chain.from_iterable(segmentation)), dtype=float)
     return numbers.reshape(-1, 3)
+
+
+def point_count(segmentation: Sequence[Sequence[tuple[float, float, float]]]) -> int:
+    """Return how many points an annotation's segmentation has."""
+    return len(segmentation.points) if isinstance(segmentation, Segmentation) else sum(map(len, segmentation))

@@ -157,6 +157,7 @@ def quoted(path: str, language: str) -> str:
 QUOTED_FILES: dict[str, Callable[[], str]] = {
     "quickstart-spec": functools.partial(quoted, "specs/quickstart.yaml", "yaml"),
     "example-plugin": functools.partial(quoted, "plugins/example_single_file.py", "python"),
+    "example-fitted-prior": functools.partial(quoted, "plugins/example_fitted_prior.py", "python"),
 }
 """What may stand after `file:` in a marker."""
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sai_bench.cli.options import JsonOption
+from sai_bench.cli.options import JsonOption, WorkersOption
 
 _WRONG_INPUT = 2
 
@@ -18,13 +18,14 @@ def check_submission(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of prediction files.")],
     strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
     json_: JsonOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Check prediction files before you submit them: exit code 2 if something is wrong."""
     from sai_bench.files import write_atomically
     from sai_bench.metrics.submission import check_submission as check
     from sai_bench.progress import ConsoleReporter
 
-    report = check(folder, ConsoleReporter())
+    report = check(folder, ConsoleReporter(), workers)
     if strict:
         report = report.strictly()
     if json_ is not None:

@@ -77,6 +77,7 @@ class Slots(NamedTuple):
         energy: [n, 180, 360] float32.
         mask: [n, 180, 360] bool, where the energy reaches the threshold.
         box: [n, 4] first and last (excluded) row and column of what is drawn.
+        region: [n, 4] likewise, of the mask.
         peak: [n] float32, the largest energy.
         area: [n] pixels of the mask.
         doubtful: [n] bool, whether the last digits matter for the mask.
@@ -85,6 +86,7 @@ class Slots(NamedTuple):
     energy: np.ndarray
     mask: np.ndarray
     box: np.ndarray
+    region: np.ndarray
     peak: np.ndarray
     area: np.ndarray
     doubtful: np.ndarray
@@ -95,6 +97,7 @@ def new_slots(count: int) -> Slots:
     return Slots(
         np.zeros((count, ROWS, COLUMNS), np.float32),
         np.zeros((count, ROWS, COLUMNS), np.bool_),
+        np.zeros((count, 4), np.int64),
         np.zeros((count, 4), np.int64),
         np.zeros(count, np.float32),
         np.zeros(count, np.int64),
@@ -161,7 +164,6 @@ def draw(
     _draw(points, starts, chosen, *kernels, *canvas, *slots, math.radians(sigma_deg), cut_deg, threshold)
 
 
-@numba.njit
 def tolerance(points, sigma):
     """Return a bound on the relative difference to the evaluator's energies, and of those to the formula.
 
@@ -172,6 +174,9 @@ def tolerance(points, sigma):
         sigma: of the Gaussian, in radians.
     """
     return 2e-6 / sigma + 2.4e-7 * math.sqrt(points)
+
+
+_tolerance = numba.njit(tolerance)
 
 
 @intrinsic
@@ -186,7 +191,7 @@ def _float32_with_bits(typing_context, bits):
 
 @numba.njit
 def _add_points(points, values, layout, grid, wide, scratch, sigma, cut, box):
-    """Add an annotation's points to the wide map; `box` becomes the rows and columns that may be painted."""
+    """Add an annotation's points to the wide map; `box` becomes the part of it that may be painted."""
     first_row, last_row, first_column, last_column = ROWS, 0, 2 * COLUMNS, -COLUMNS
     top, bottom, leftmost, rightmost = ROWS, -1, COLUMNS, -1  # of points in the grid
     for i in range(len(points)):
@@ -210,8 +215,6 @@ def _add_points(points, values, layout, grid, wide, scratch, sigma, cut, box):
             last_row = max(last_row, layout[row, 0] + layout[row, 1])
             first_column = min(first_column, leftmost + layout[row, 2])
             last_column = max(last_column, rightmost - layout[row, 2] + 1)
-    if first_column < 0 or last_column > COLUMNS:
-        first_column, last_column = 0, COLUMNS
     box[0], box[1] = first_row, max(first_row, last_row)
     box[2], box[3] = first_column, max(first_column, last_column)
 
@@ -304,50 +307,90 @@ def _add_block(wide, values, layout, column, energy):
 
 
 @numba.njit(fastmath=True)
-def _wrap(wide, box, energy):
-    """Move the wide map into the image, columns beyond its sides added where they belong; return the peak."""
-    peak = np.float32(0)
-    wrapped = box[3] - box[2] == COLUMNS
-    for row in range(box[0], box[1]):
-        source = wide[row]
-        target = energy[row, box[2] : box[3]]
-        target[:] = source[_MARGIN + box[2] : _MARGIN + box[3]]
-        if wrapped:
-            target[COLUMNS - _MARGIN :] += source[:_MARGIN]
-            target[: len(source) - _MARGIN - COLUMNS] += source[_MARGIN + COLUMNS :]
-            source[:] = 0
-        else:
-            source[_MARGIN + box[2] : _MARGIN + box[3]] = 0
-        for j in range(len(target)):
-            peak = max(peak, target[j])
-    return peak
+def _wrap(wide, box, energy, scratch):
+    """Move the wide map into the image, columns beyond its sides to where they belong; return the peak.
+
+    `box` is the painted part of the wide map at first, and of the image at last.
+    """
+    first_row, last_row, left, right = box
+    _move(wide, energy, first_row, last_row, max(left, 0), min(right, COLUMNS), 0)
+    if left < 0 or right > COLUMNS:
+        _move(wide, energy, first_row, last_row, left, min(right, 0), COLUMNS)
+        _move(wide, energy, first_row, last_row, max(left, COLUMNS), right, -COLUMNS)
+        box[2], box[3] = 0, COLUMNS
+    # The peak of each column first: that is vector code, a peak of everything is not.
+    highest = scratch[: box[3] - box[2]]
+    highest[:] = 0
+    for row in range(first_row, last_row):
+        values = energy[row, box[2] : box[3]]
+        for j in range(len(values)):
+            highest[j] = max(highest[j], values[j])
+    return highest.max() if len(highest) else np.float32(0)
 
 
 @numba.njit(fastmath=True)
-def _cut_out(energy, box, peak, threshold, slack, mask):
-    """Fill the mask; return its area and whether its last digits are in doubt."""
+def _move(wide, energy, first_row, last_row, left, right, shift):
+    """Add columns of the wide map to the image, `shift` to the right, and clear them."""
+    source, target = np.uintp(_MARGIN + left), np.uintp(left + shift)
+    for row in range(first_row, last_row):
+        for j in range(np.uintp(max(right - left, 0))):
+            energy[row, target + j] += wide[row, source + j]
+            wide[row, source + j] = 0
+
+
+@numba.njit(fastmath=True)
+def _cut_out(energy, box, peak, threshold, slack, mask, scratch, region):
+    """Fill the mask and the box around it; return its area and whether the last digits are in doubt."""
+    region[:] = 0
     if peak < LOWEST_PEAK * (1 - slack):
         return 0, False
     level = threshold * peak
     margin = np.float32(slack) * level
-    area, close = 0, 0
+    # Counts are exact up to 2^24, and as wide as the energies: that makes vector code.
+    area = close = np.float32(0)
+    first_row, last_row = ROWS, 0
+    of_column = scratch[: box[3] - box[2]]
+    of_column[:] = 0
     for row in range(box[0], box[1]):
         values = energy[row, box[2] : box[3]]
         inside = mask[row, box[2] : box[3]]
+        before = area
         for j in range(len(values)):
-            inside[j] = values[j] >= level
-            area += values[j] >= level
-            close += abs(values[j] - level) <= margin
-    return area, close > 0 or peak < LOWEST_PEAK * (1 + slack)
+            above = values[j] >= level
+            inside[j] = above
+            area += np.float32(above)
+            close += np.float32(abs(values[j] - level) <= margin)
+            of_column[j] += np.float32(above)
+        if area > before:
+            first_row, last_row = min(first_row, row), row + 1
+    columns = np.flatnonzero(of_column)
+    region[0], region[1] = first_row, last_row
+    region[2], region[3] = box[2] + columns[0], box[2] + columns[-1] + 1
+    return np.int64(area), close > 0 or peak < LOWEST_PEAK * (1 + slack)
 
 
 @compiled(
     "void(float64[:, ::1], int64[::1], int64[::1], float32[::1], int64[:, ::1], float32[:, ::1], float32[:, ::1],"
-    "float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], float32[::1], int64[::1], boolean[::1],"
+    "float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], int64[:, ::1], float32[::1], int64[::1], boolean[::1],"
     "float64, float64, float32)",
 )
 def _draw(
-    points, starts, chosen, values, layout, grid, wide, energy, mask, box, peak, area, doubtful, sigma, cut, threshold
+    points,
+    starts,
+    chosen,
+    values,
+    layout,
+    grid,
+    wide,
+    energy,
+    mask,
+    box,
+    peak,
+    area,
+    doubtful,
+    sigma,
+    cut,
+    threshold,
 ):
     scratch = np.empty(COLUMNS, np.float32)
     for slot in range(len(chosen)):
@@ -356,8 +399,8 @@ def _draw(
         mask[slot, first_row:last_row, first_column:last_column] = False
         own = points[starts[chosen[slot]] : starts[chosen[slot] + 1]]
         _add_points(own, values, layout, grid, wide, scratch, sigma, cut, box[slot])
-        peak[slot] = _wrap(wide, box[slot], energy[slot])
-        slack = 2 * tolerance(len(own), sigma)  # the peak may be off, too
+        peak[slot] = _wrap(wide, box[slot], energy[slot], scratch)
+        slack = 2 * _tolerance(len(own), sigma)  # the peak may be off, too
         area[slot], doubtful[slot] = _cut_out(
-            energy[slot], box[slot], peak[slot], threshold, slack, mask[slot]
+            energy[slot], box[slot], peak[slot], threshold, slack, mask[slot], scratch, region[slot]
         )

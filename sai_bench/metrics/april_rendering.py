@@ -1,53 +1,112 @@
-"""The energy map that the April evaluator (2026-04-02) draws from the points of one annotation.
+"""The regions that the April evaluator (2026-04-02) makes of annotations: energy maps, masks and their comparison.
 
 Each point [x, y, energy] becomes a Gaussian of chord length on the unit sphere,
 
     energy * exp(-(2 sin(d/2))^2 / (2 sigma^2)),    d the great-circle angle to the point,
 
-drawn in float32 and only inside a rectangular window of rows and columns. The window has artefacts that
-change scores, so they are reproduced here on purpose:
+drawn in float32 and only inside a window with artefacts (`april_windows`). A mask is where the map reaches a
+fraction of its own peak.
 
-- its half width in azimuth is 4 sigma / cos(elevation), too little close to a pole;
-- a full ring of columns is drawn with one to three columns opposite to the point painted twice;
-- a window that leaves the image on both sides loses its middle, the point included;
-- a window wholly outside the image is painted over the full ring, and once more where it would have wrapped.
+Maps are drawn fast (`april_drawing`), in another order of operations than the evaluator's. A difference in the
+last digits can move a pixel into or out of a mask; where that is possible, the energy of the pixels concerned
+is computed again in the evaluator's own order (`april_exact`), so masks are the evaluator's pixel by pixel.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from sai_bench.compilation import compiled
 from sai_bench.errors import AnnotationError
-from sai_bench.sphere import COLUMNS, ROWS, elevation_deg
+from sai_bench.metrics.april_drawing import LOWEST_PEAK, draw, kernels_of, new_canvas, new_slots, tolerance
+from sai_bench.metrics.april_exact import exact_energies, exact_map
+from sai_bench.metrics.april_windows import WINDOW_SIGMAS, painted_ranges
+from sai_bench.metrics.region_pairs import compare_regions
+from sai_bench.sphere import COLUMNS, ROWS
 
-WINDOW_SIGMAS = 4
-SMALLEST_COSINE = 0.087
-"""The cosine of elevation is not taken below this (85 degrees) when a window gets its width."""
-
-LOWEST_PEAK = 1e-9
-"""A map with a lower peak is no region at all: the annotation is removed."""
-
+_SLOTS = 32  # annotations drawn at a time: few enough to stay near the processor
 _HALF_PIXEL_DIAGONAL_RAD = 0.0125
-_CHUNK_POINTS = 1024
-
-# The evaluator's own azimuth, x - 180: the mirror image of this project's, so its maps are the same pictures.
-_ROW_ELEVATION = np.radians(elevation_deg(np.arange(ROWS))).astype(np.float32)
-_ROW_COSINE = np.cos(_ROW_ELEVATION)
-_COLUMN_AZIMUTH = np.radians(np.arange(COLUMNS) - 180.0).astype(np.float32)
+_LARGEST_ENERGY = 1e30  # sums of more might not fit a float32
 
 
-class _Windows(NamedTuple):
-    """The windows of n points: rows [first, last) and, before wrapping, columns [left, right)."""
+class Comparison(NamedTuple):
+    """Which annotations are valid, and how alike the regions of pairs of them are.
 
-    first_row: np.ndarray
-    last_row: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
+    Attributes:
+        valid: [n] bool, False for regions without a peak.
+        iou: [P] of the masks, 0 if one of the two is not valid.
+        correlation: [P] Pearson's r, NaN where it was not wanted or is not defined.
+    """
+
+    valid: np.ndarray
+    iou: np.ndarray
+    correlation: np.ndarray
+
+
+@dataclass(frozen=True)
+class PointSets:
+    """The points of n annotations.
+
+    Attributes:
+        points: [P, 3] float64 rows of (x, y, energy), annotation after annotation.
+        starts: [n + 1], where those of each annotation start.
+    """
+
+    points: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, sets: Sequence[np.ndarray]) -> PointSets:
+        """Join the points [n, 3] of annotations.
+
+        Raises:
+            AnnotationError: a coordinate is not finite.
+        """
+        points = np.concatenate([np.empty((0, 3)), *sets])
+        if not np.isfinite(points[:, :2]).all():
+            raise AnnotationError(
+                "A point has x or y that is not a finite number. Expected [x, y, energy] with x a column and "
+                "y a row of the 180 x 360 image; write the file again."
+            )
+        return cls(points, np.cumsum([0, *map(len, sets)], dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.points[self.starts[index] : self.starts[index + 1]]
+
+    @cached_property
+    def loudest(self) -> np.ndarray:
+        """The first point with the largest positive energy of each annotation [n, 3], zeros if there is none."""
+        return self._survey[0]
+
+    @cached_property
+    def is_ordinary(self) -> np.ndarray:
+        """Whether all energies of an annotation are moderate and none is negative, [n] bool."""
+        return self._survey[1]
+
+    @cached_property
+    def _survey(self) -> tuple[np.ndarray, np.ndarray]:
+        loudest, ordinary = np.zeros((len(self), 3)), np.ones(len(self), dtype=bool)
+        _survey(self.points, self.starts, loudest, ordinary)
+        return loudest, ordinary
+
+
+@compiled("void(float64[:, ::1], int64[::1], float64[:, ::1], boolean[::1])")
+def _survey(points, starts, loudest, ordinary):
+    for index in range(len(loudest)):
+        for point in range(starts[index], starts[index + 1]):
+            energy = points[point, 2]
+            ordinary[index] &= 0 <= energy <= _LARGEST_ENERGY  # never true of NaN
+            if energy > loudest[index, 2]:
+                loudest[index] = points[point]
 
 
 @lru_cache(maxsize=2)
@@ -57,16 +116,13 @@ def april_renderer(sigma_deg: float) -> AprilRenderer:
 
 
 class AprilRenderer:
-    """Draws energy maps with one kernel width; keeps the kernels of points on whole pixels."""
+    """Draws and compares regions with one kernel width."""
 
     def __init__(self, sigma_deg: float):
         """Prepare for kernels of `sigma_deg` degrees."""
+        self._sigma_deg = sigma_deg
         self._cut_deg = WINDOW_SIGMAS * sigma_deg
-        self._sigma = math.radians(sigma_deg)
-        # The kernel of each image row, computed when first needed: [180, window rows, columns -360 ... 359].
-        window_rows = min(ROWS, 2 * math.ceil(self._cut_deg) + 3)
-        self._kernels = np.empty((ROWS, window_rows, 2 * COLUMNS), np.float32)
-        self._has_kernel = np.zeros(ROWS, bool)
+        self._slots = new_slots(_SLOTS)
 
     def render(self, points: np.ndarray) -> np.ndarray:
         """Return the energy map [180, 360] float32 of points [n, 3] float64 (x, y, energy).
@@ -74,124 +130,116 @@ class AprilRenderer:
         Raises:
             AnnotationError: a coordinate is not finite.
         """
-        energy_map = np.zeros((ROWS, COLUMNS), np.float32)
-        if not len(points):
-            return energy_map
-        if not np.isfinite(points[:, :2]).all():
-            raise AnnotationError(
-                "A point has x or y that is not a finite number. Expected [x, y, energy] with x a column and "
-                "y a row of the 180 x 360 image; write the file again."
-            )
-        on_pixels = _on_pixels(points)
-        # Infinite energies are legal: they make a region whose correlation is undefined.
-        with np.errstate(invalid="ignore", over="ignore"):
-            if on_pixels.any():
-                self._add_on_pixels(energy_map, points[on_pixels])
-            between = points[~on_pixels]
-            for start in range(0, len(between), _CHUNK_POINTS):
-                self._add_between_pixels(energy_map, between[start : start + _CHUNK_POINTS])
-        return energy_map
+        self._draw(PointSets.of([points]), np.array([0]), threshold=1.0)
+        return self._slots.energy[0].copy()
 
     def surely_has_region(self, points: np.ndarray) -> bool:
         """Return True if the peak is certainly above `LOWEST_PEAK`, judged without drawing.
 
         False means that only drawing can tell.
         """
-        if not len(points) or not np.isfinite(points).all() or points[:, 2].min() < 0:
-            return False
-        strongest = points[points[:, 2].argmax()]
-        x, y, energy = strongest
-        if not (0 <= x < COLUMNS and 0 <= y <= ROWS - 1):
-            return False
-        window = self._windows(strongest[None])
-        keeps_its_middle = window.left[0] >= 0 or window.right[0] <= COLUMNS
-        at_nearest_pixel = math.exp(-(_HALF_PIXEL_DIAGONAL_RAD**2) / (2 * self._sigma**2))
-        return bool(keeps_its_middle and energy * at_nearest_pixel > 2 * LOWEST_PEAK)
+        return bool(np.isfinite(points).all() and self._surely_have_regions(PointSets.of([points]))[0])
 
-    def _windows(self, points: np.ndarray) -> _Windows:
-        azimuth = np.degrees(np.radians(_azimuth_deg(points)))
-        elevation = elevation_deg(points[:, 1])
-        top = np.minimum(elevation + self._cut_deg, 90.0)
-        bottom = np.maximum(elevation - self._cut_deg, -90.0)
-        cosine = np.maximum(np.cos(np.radians(elevation)), SMALLEST_COSINE)
-        half_width = np.minimum(self._cut_deg / cosine, 180.0)
-        # Degrees to radians and back, / 360 * 360: a last bit lost here doubles a column of a full ring.
-        return _Windows(
-            np.floor((90.0 - top) / 180.0 * (ROWS - 1)).astype(int),
-            np.ceil((90.0 - bottom) / 180.0 * (ROWS - 1)).astype(int) + 1,
-            np.floor((azimuth - half_width + 180.0) / 360.0 * COLUMNS).astype(int),
-            np.ceil((azimuth + half_width + 180.0) / 360.0 * COLUMNS).astype(int) + 1,
-        )
+    def compare(
+        self, sets: PointSets, threshold: float, pairs: np.ndarray, correlate: np.ndarray
+    ) -> Comparison:
+        """Compare pairs of annotations; what is in no pair is drawn only if it may not be valid.
 
-    def _add_on_pixels(self, energy_map: np.ndarray, points: np.ndarray) -> None:
-        """Add points on whole pixels of the image: the kernel of the point's row, shifted in azimuth."""
-        x, y = points[:, :2].astype(int).T
-        windows = self._windows(points)
-        for row in np.unique(y[~self._has_kernel[y]]):
-            self._kernels[row] = self._kernel(row)
-            self._has_kernel[row] = True
-        _add_shifted_kernels(energy_map, self._kernels, x, y, points[:, 2].astype(np.float32), *windows)
+        Args:
+            sets: n annotations.
+            threshold: a mask is where the map reaches this fraction of its peak.
+            pairs: [P, 2] indices of annotations; pairs with a common annotation best follow one another.
+            correlate: [P] bool, which pairs to correlate.
+        """
+        valid = self._surely_have_regions(sets)
+        paired = np.zeros(len(sets), dtype=bool)
+        paired[pairs] = True
+        alone = np.flatnonzero(~valid & ~paired)
+        iou, correlation = np.zeros(len(pairs)), np.full(len(pairs), math.nan)
+        for run in _runs(pairs):
+            members, own_pairs = np.unique(pairs[run], return_inverse=True)
+            valid[members] = self._draw(sets, members, threshold)
+            own_pairs = own_pairs.reshape(-1, 2).astype(np.int64)
+            slots = self._slots
+            iou[run], correlation[run] = compare_regions(
+                slots.energy, slots.mask, slots.box, slots.area, own_pairs, correlate[run]
+            )
+        for start in range(0, len(alone), _SLOTS):
+            members = alone[start : start + _SLOTS]
+            valid[members] = self._draw(sets, members, threshold)
+        iou[~valid[pairs].all(axis=1)] = 0.0
+        return Comparison(valid, iou, correlation)
 
-    def _kernel(self, row: int) -> np.ndarray:
-        """Return the blob of a unit point at (0, row): rows of its window, columns -360 ... 359."""
-        first = self._windows(np.array([[0.0, row, 1.0]])).first_row[0]
-        elevation = np.radians(elevation_deg(first + np.arange(self._kernels.shape[1])))
-        own_elevation = np.radians(elevation_deg(row))
-        across = np.sin(np.radians(np.arange(-COLUMNS, COLUMNS)) / 2) ** 2
-        haversine = np.sin((elevation - own_elevation) / 2) ** 2
-        haversine = haversine[:, None] + np.outer(np.cos(own_elevation) * np.cos(elevation), across)
-        return np.exp(-2 * haversine / self._sigma**2)
+    @cached_property
+    def _kernels(self):
+        return kernels_of(self._sigma_deg, self._cut_deg)
 
-    def _add_between_pixels(self, energy_map: np.ndarray, points: np.ndarray) -> None:
-        """Add points anywhere, in the evaluator's float32 order of operations."""
-        azimuth = np.radians(_azimuth_deg(points))
-        elevation = np.radians(elevation_deg(points[:, 1]))
-        along = np.sin((_ROW_ELEVATION - elevation[:, None].astype(np.float32)) / 2) ** 2
-        weight = np.cos(elevation)[:, None].astype(np.float32) * _ROW_COSINE
-        across = np.sin((_COLUMN_AZIMUTH - azimuth[:, None].astype(np.float32)) / 2) ** 2
-        window = zip(*(part.tolist() for part in self._windows(points)), strict=True)
-        for i, (energy, (first, last, left, right)) in enumerate(
-            zip(points[:, 2].tolist(), window, strict=True)
-        ):
-            if last <= first:  # more than the window's height above or below the image
-                continue
-            for start, stop in _column_ranges(left, right):
-                blob = np.multiply.outer(weight[i, first:last], across[i, start:stop])
-                blob += along[i, first:last, None]
-                blob /= -(self._sigma**2) / 2
-                np.exp(blob, out=blob)
-                blob *= energy
-                energy_map[first:last, start:stop] += blob
+    @cached_property
+    def _canvas(self):
+        return new_canvas(self._kernels)
+
+    def _surely_have_regions(self, sets: PointSets) -> np.ndarray:
+        """Return for each annotation whether its loudest point alone, at the nearest pixel, has enough energy."""
+        x, y, energy = sets.loudest.T
+        column, row = np.rint(x), np.rint(y)
+        ranges = painted_ranges(np.ascontiguousarray(sets.loudest), self._cut_deg)
+        first, last, *columns = ranges.T
+        painted = (first <= row) & (row < last) & (column >= 0)
+        painted &= np.logical_or(*((s <= column) & (column < e) for s, e in (columns[:2], columns[2:])))
+        at_pixel = math.exp(-(_HALF_PIXEL_DIAGONAL_RAD**2) / (2 * math.radians(self._sigma_deg) ** 2))
+        return sets.is_ordinary & painted & (energy * at_pixel > 2 * LOWEST_PEAK)
+
+    def _draw(self, sets: PointSets, members: np.ndarray, threshold: float) -> np.ndarray:
+        """Draw annotations into the first slots; return which are valid."""
+        slots = self._slots
+        odd = ~sets.is_ordinary[members]
+        nothing = len(sets)  # one more annotation, without points
+        starts = np.append(sets.starts, sets.starts[-1])
+        chosen = np.where(odd, nothing, members).astype(np.int64)
+        sizes = self._sigma_deg, self._cut_deg, threshold
+        draw(sets.points, starts, chosen, self._kernels, self._canvas, slots, *sizes)
+        for slot in np.flatnonzero(odd):
+            self._draw_exactly(sets[members[slot]], slot, threshold)
+        for slot in np.flatnonzero(slots.doubtful[: len(members)]):
+            self._decide(sets[members[slot]], slot, threshold)
+        return slots.area[: len(members)] > 0
+
+    def _draw_exactly(self, points: np.ndarray, slot: int, threshold: float) -> None:
+        """Draw an annotation with negative, huge or undefined energies, whose rounding errors are hard to bound."""
+        slots = self._slots
+        # Infinite energies are legal: they make a region whose correlation is undefined.
+        with np.errstate(invalid="ignore", over="ignore"):
+            slots.energy[slot] = exact_map(points, self._sigma_deg)
+            peak = slots.energy[slot].max()
+            slots.mask[slot] = (slots.energy[slot] >= np.float32(threshold) * peak) & (peak >= LOWEST_PEAK)
+        slots.box[slot] = 0, ROWS, 0, COLUMNS
+        slots.area[slot] = np.count_nonzero(slots.mask[slot])
+
+    def _decide(self, points: np.ndarray, slot: int, threshold: float) -> None:
+        """Compute the pixels anew that decide where a mask ends: those close to its peak or to its level."""
+        slots = self._slots
+        slack = 2 * tolerance(len(points), math.radians(self._sigma_deg))
+        first_row, last_row, first_column, last_column = slots.box[slot]
+        box = slice(first_row, last_row), slice(first_column, last_column)
+        energy, mask, peak = slots.energy[slot][box], slots.mask[slot][box], slots.peak[slot]
+        level = np.float32(threshold) * peak
+        close = (energy >= peak * (1 - slack)) | (np.abs(energy - level) <= slack * level)
+        rows, columns = np.nonzero(close)
+        exact = exact_energies(points, rows + first_row, columns + first_column, self._sigma_deg)
+        if exact.max() < LOWEST_PEAK:
+            mask[:] = False
+        else:
+            mask[close] = exact >= np.float32(threshold) * exact.max()
+        slots.area[slot] = np.count_nonzero(mask)
 
 
-def _azimuth_deg(points: np.ndarray) -> np.ndarray:
-    return points[:, 0] / COLUMNS * 360.0 - 180.0
-
-
-def _on_pixels(points: np.ndarray) -> np.ndarray:
-    x, y = points[:, 0], points[:, 1]
-    whole = (x == np.floor(x)) & (y == np.floor(y))
-    return whole & (x >= 0) & (x < COLUMNS) & (y >= 0) & (y < ROWS)
-
-
-@numba.njit(cache=True)
-def _column_ranges(left, right):
-    """Return the two ranges of image columns that a window is painted in; the second may be empty."""
-    if left >= 0 and right <= COLUMNS:
-        return (left, right), (0, 0)
-    stop = right % COLUMNS
-    return (0, stop if stop else COLUMNS), (left % COLUMNS, COLUMNS)
-
-
-@numba.njit(cache=True)
-def _add_shifted_kernels(energy_map, kernels, x, y, energy, first_row, last_row, left, right):
-    """Add energy[i] times the kernel of row y[i], moved to column x[i], inside window i, for each point i."""
-    for i in range(len(x)):
-        for start, stop in _column_ranges(left[i], right[i]):
-            shift = COLUMNS - x[i]
-            for row in range(first_row[i], last_row[i]):
-                # Views, so that the inner loop has no negative indices to check and becomes vector code.
-                target = energy_map[row, start:stop]
-                source = kernels[y[i], row - first_row[i], start + shift : stop + shift]
-                for column in range(len(target)):
-                    target[column] += source[column] * energy[i]
+def _runs(pairs: np.ndarray) -> Iterator[slice]:
+    """Cut pairs into runs with no more annotations than there are slots."""
+    start, held = 0, set()
+    for index, pair in enumerate(pairs.tolist()):
+        held.update(pair)
+        if len(held) > _SLOTS:
+            yield slice(start, index)
+            start, held = index, set(pair)
+    if len(pairs):
+        yield slice(start, len(pairs))

@@ -9,30 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from sai_bench.compilation import compiled
+
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 MAX_DETECTIONS = 100
 """Detections of one class in one image beyond this many, the weakest, are left out."""
-
-
-def mask_iou(detections: list[np.ndarray], labels: list[np.ndarray]) -> np.ndarray:
-    """Return the intersection over union [D, G] of boolean masks; every pixel counts alike.
-
-    No mask may be empty.
-    """
-    areas = [np.count_nonzero(mask) for mask in labels]
-    iou = np.empty((len(detections), len(labels)))
-    for d, detection in enumerate(detections):
-        area = np.count_nonzero(detection)
-        for g, label in enumerate(labels):
-            common = np.count_nonzero(detection & label)
-            iou[d, g] = common / (area + areas[g] - common)
-    return iou
-
-
-def strongest_first(scores: np.ndarray) -> np.ndarray:
-    """Return the indices of the (at most 100) detections of an image that count, best score first."""
-    return np.argsort(-scores, kind="stable")[:MAX_DETECTIONS]
 
 
 def match_detections(iou: np.ndarray, thresholds: np.ndarray = IOU_THRESHOLDS) -> np.ndarray:
@@ -46,15 +28,42 @@ def match_detections(iou: np.ndarray, thresholds: np.ndarray = IOU_THRESHOLDS) -
         [D, T] bool, whether a detection found a label that was still free.
     """
     detections, labels = iou.shape
-    matched = np.zeros((detections, len(thresholds)), dtype=bool)
-    needed = np.minimum(thresholds, 1 - 1e-10)[:, None]
-    free = np.ones((len(thresholds), labels), dtype=bool)
-    for d in np.flatnonzero((iou >= needed.min()).any(axis=1)):
-        candidates = np.where(free & (iou[d] >= needed), iou[d], -1.0)  # [T, G]
-        best = labels - 1 - candidates[:, ::-1].argmax(axis=1)
-        matched[d] = candidates.max(axis=1) >= 0
-        free[matched[d], best[matched[d]]] = False
+    starts = np.arange(detections + 1) * labels
+    return match_pairs(starts, np.tile(np.arange(labels), detections), iou.ravel(), thresholds)
+
+
+def match_pairs(
+    starts: np.ndarray, label: np.ndarray, iou: np.ndarray, thresholds: np.ndarray = IOU_THRESHOLDS
+) -> np.ndarray:
+    """Match detections of many classes and images to labels, separately at each IoU threshold.
+
+    Args:
+        starts: [D + 1], where among the pairs those of each detection start; detections of one class and image
+            in descending score.
+        label: [P] of each pair, for each detection in file order.
+        iou: [P] float64.
+        thresholds: [T].
+
+    Returns:
+        [D, T] bool, whether a detection found a label that was still free.
+    """
+    matched = np.zeros((len(starts) - 1, len(thresholds)), dtype=bool)
+    free = np.ones((label.max(initial=-1) + 1, len(thresholds)), dtype=bool)
+    _match(starts, label, iou, thresholds, free, matched)
     return matched
+
+
+@compiled("void(int64[::1], int64[::1], float64[::1], float64[::1], boolean[:, ::1], boolean[:, ::1])")
+def _match(starts, label, iou, thresholds, free, matched):
+    for d in range(len(matched)):
+        for t in range(len(thresholds)):
+            best, found = min(thresholds[t], 1 - 1e-10), -1
+            for pair in range(starts[d], starts[d + 1]):
+                if iou[pair] >= best and free[label[pair], t]:
+                    best, found = iou[pair], label[pair]
+            if found >= 0:
+                free[found, t] = False
+                matched[d, t] = True
 
 
 def precision_at_recall(scores: np.ndarray, matched: np.ndarray, labels: int) -> np.ndarray:

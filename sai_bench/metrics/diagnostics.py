@@ -141,7 +141,7 @@ def combine_diagnostics(
         - `class_agnostic`: the row with all classes made one.
         - `location`: F-scores at 20 degrees (`combine_directions`).
         - `oracles`: rows with true `scores`, `classes` and `masks` (`sai_bench.metrics.oracles` says what
-          each means); None where a metric would have to measure overlap and cannot.
+            each means); None where a metric would have to measure overlap and cannot.
         - `score_thresholds`: rows with `threshold`: only detections with this score or more.
     """
     parts = [_split(recording) for recording in recordings]

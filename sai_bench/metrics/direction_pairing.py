@@ -8,55 +8,64 @@ from scipy.optimize import linear_sum_assignment
 from sai_bench.sphere import COLUMNS, elevation_deg
 
 LARGEST_ANGLE_DEG = 20.0
-_FORBIDDEN_DEG = 1000.0
+_FORBIDDEN_DEG = np.float32(1000)
 
 
-def loudest_point(points: np.ndarray) -> tuple[float, float]:
-    """Return (x, y) of the first point with the largest positive energy, (0, 0) if there is none.
-
-    Args:
-        points: [n, 3] rows of (x, y, energy).
-    """
-    audible = points[points[:, 2] > 0]
-    if not len(audible):
-        return 0.0, 0.0
-    x, y, _ = audible[audible[:, 2].argmax()]
-    return float(x), float(y)
-
-
-def pair_by_direction(
-    label_points: np.ndarray,
-    label_classes: np.ndarray,
-    prediction_points: np.ndarray,
-    prediction_classes: np.ndarray,
-) -> list[tuple[int, int]]:
-    """Pair the labels and predictions of one frame one to one.
-
-    As many pairs of one class within 20 degrees as possible, and of those choices the one with the smallest
-    sum of angles. Ties fall as in the evaluator: float32 angles, SciPy's assignment.
+def angles_deg(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the great-circle angle [P] in degrees of each pair, in the evaluator's float32.
 
     Args:
-        label_points: [G, 2] rows of (x, y).
-        label_classes: [G].
-        prediction_points: [D, 2].
-        prediction_classes: [D].
-
-    Returns:
-        (label, prediction) indices in label order.
+        points: [n, 2] rows of (x, y).
+        pairs: [P, 2] indices of points.
     """
-    angle = _angles_deg(label_points, prediction_points)
-    forbidden = (label_classes[:, None] != prediction_classes) | (angle > LARGEST_ANGLE_DEG)
-    cost = np.where(forbidden, np.float32(_FORBIDDEN_DEG), angle)
-    rows, columns = linear_sum_assignment(cost)
-    kept = cost[rows, columns] <= LARGEST_ANGLE_DEG
-    return list(zip(rows[kept].tolist(), columns[kept].tolist(), strict=True))
-
-
-def _angles_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return great-circle angles [G, D] in degrees between points (x, y), in float32."""
-    azimuth_a, azimuth_b = (np.radians(p[:, 0] / COLUMNS * 360 - 180).astype(np.float32) for p in (a, b))
-    elevation_a, elevation_b = (np.radians(elevation_deg(p[:, 1])).astype(np.float32) for p in (a, b))
-    haversine = np.sin((elevation_a[:, None] - elevation_b) / 2) ** 2 + (
-        np.cos(elevation_a)[:, None] * np.cos(elevation_b) * np.sin((azimuth_a[:, None] - azimuth_b) / 2) ** 2
+    azimuth = np.radians(points[:, 0] / COLUMNS * 360 - 180).astype(np.float32)
+    elevation = np.radians(elevation_deg(points[:, 1])).astype(np.float32)
+    cosine = np.cos(elevation)
+    a, b = pairs.T
+    haversine = np.sin((elevation[a] - elevation[b]) / 2) ** 2 + (
+        cosine[a] * cosine[b] * np.sin((azimuth[a] - azimuth[b]) / 2) ** 2
     )
     return np.degrees(2 * np.arcsin(np.sqrt(np.clip(haversine, 0, 1))))
+
+
+def choose_pairs(
+    pairs: np.ndarray, angle: np.ndarray, frame: np.ndarray, labels: np.ndarray, predictions: np.ndarray
+) -> np.ndarray:
+    """Return which pairs to keep, [P] bool, so that none shares a label or a prediction with another.
+
+    In each frame as many pairs as possible, and of those choices the one with the smallest sum of angles.
+    Ties fall as in the evaluator: they depend on all labels and predictions of the frame.
+
+    Args:
+        pairs: [P, 2] indices of a label and a prediction of one class and frame.
+        angle: [P] float32 in degrees; pairs farther apart than `LARGEST_ANGLE_DEG` are never kept.
+        frame: [n] of each label and prediction.
+        labels: indices of all labels that take part, in file order.
+        predictions: likewise.
+    """
+    kept = angle <= LARGEST_ANGLE_DEG
+    times = np.bincount(pairs[kept].ravel(), minlength=len(frame))
+    # Elsewhere nobody has a choice.
+    contested = np.unique(frame[pairs[kept & (times[pairs] > 1).any(axis=1), 0]])
+    near = np.flatnonzero(kept & np.isin(frame[pairs[:, 0]], contested))
+    members = [_by_frame(indices, frame, contested) for indices in (labels, predictions)]
+    for own_labels, own_predictions, own in zip(
+        *members, _by_frame(near, frame[pairs[:, 0]], contested), strict=True
+    ):
+        cost = np.full((len(own_labels), len(own_predictions)), _FORBIDDEN_DEG)
+        rows, columns = (
+            np.searchsorted(own_labels, pairs[own, 0]),
+            np.searchsorted(own_predictions, pairs[own, 1]),
+        )
+        cost[rows, columns] = angle[own]
+        assigned = np.zeros(cost.shape, dtype=bool)
+        assigned[linear_sum_assignment(cost)] = True
+        kept[own] = assigned[rows, columns]
+    return kept
+
+
+def _by_frame(indices: np.ndarray, frame: np.ndarray, wanted: np.ndarray) -> list[np.ndarray]:
+    """Return those of the indices that belong to each wanted frame, in order."""
+    indices = indices[np.argsort(frame[indices], kind="stable")]
+    edges = [np.searchsorted(frame[indices], wanted, side=side) for side in ("left", "right")]
+    return [indices[start:stop] for start, stop in zip(*edges, strict=True)]

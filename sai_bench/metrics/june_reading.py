@@ -53,10 +53,17 @@ def read_june_annotations(path: Path, role: AnnotationRole) -> list[Annotation]:
             f"{LARGEST_PREDICTION_BYTES} bytes; compress the point sets or leave weak detections out."
         )
     content = read_content(path)
-    annotations = read_ordinary(content)
+    annotations = read_ordinary(content) if _is_utf8(content) else None
     if annotations is not None and all(_is_usable(points_of(a.segmentation)) for a in annotations):
         return annotations
     return _read_leniently(path, content, role)
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        return content.isascii() or content.decode("utf-8") is not None
+    except UnicodeDecodeError:
+        return False
 
 
 @compiled("boolean(float64[:, ::1])")

@@ -76,8 +76,9 @@ def warnings_about(pooled: Mapping[str, np.ndarray]) -> list[str]:
     for side, many in (("label", "misses"), ("prediction", "false alarms")):
         if counts[f"empty_{side}_maps"]:
             found.append(
-                f"{counts[f'empty_{side}_maps']} of {counts[f'{side}s']} {side}s draw nothing, because no position of the "
-                f"evaluator's 3.6 degree grid lies within their points: they are {many} whatever they meet."
+                f"{counts[f'empty_{side}_maps']} of {counts[f'{side}s']} {side}s draw nothing, because no "
+                "position of the evaluator's 3.6 degree grid lies within their points: they are "
+                f"{many} whatever they meet."
             )
         if counts[f"unscored_{side}s"]:
             found.append(f"{side}s with a class outside 0 ... 12, left out: {counts[f'unscored_{side}s']}.")

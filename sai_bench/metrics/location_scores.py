@@ -48,8 +48,8 @@ def score_directions(
     Returns:
         - `labels_per_class` [13].
         - `class_aware_class`, `class_aware_score` [n]: the predictions; `class_aware_hits` and
-          `class_aware_angle` [n]: by how much the number of hits, and the sum of their angles in degrees,
-          change when this prediction joins those of its frame and class with higher scores.
+            `class_aware_angle` [n]: by how much the number of hits, and the sum of their angles in degrees,
+            change when this prediction joins those of its frame and class with higher scores.
         - `location_only_*` [m]: the same for assignment whatever the class (all 0), without copies.
     """
     predictions, labels = _with_direction(predictions), _with_direction(labels)
@@ -84,12 +84,12 @@ def combine_directions(recordings: Sequence[Mapping[str, np.ndarray]]) -> dict[s
 
     Returns:
         - `location_only`: `best` (at the threshold with the highest F; the highest such threshold), `all`
-          (every prediction) and `curve` (where 100, 95, ... 5% of all detections are kept), each with
-          `threshold` (predictions with this score or more), `predictions`, `precision`, `recall`, `f` and
-          `localisation_error_deg` (mean angle of the hits).
+            (every prediction) and `curve` (where 100, 95, ... 5% of all detections are kept), each with
+            `threshold` (predictions with this score or more), `predictions`, `precision`, `recall`, `f` and
+            `localisation_error_deg` (mean angle of the hits).
         - `class_aware`: `micro`, likewise, over the hits, predictions and labels of all classes, and `macro`:
-          the mean over classes with labels of each class's numbers at a threshold common to all classes;
-          `per_class`: each class at its own best threshold, None without labels.
+            the mean over classes with labels of each class's numbers at a threshold common to all classes;
+            `per_class`: each class at its own best threshold, None without labels.
         - `labels`, `predictions`: how many have a direction; of predictions, copies included.
 
         Numbers are None where nothing defines them, such as precision without predictions.

@@ -14,14 +14,14 @@ SMALLEST_RANGE = 1e-7
 
 _DILATION = 2
 
-# Sums may be split among vector lanes; energies may be infinite.
-_SUMS = {"reassoc", "contract", "nsz", "nnan"}
+_SUMS = {"reassoc", "contract", "nsz"}  # sums may be split among vector lanes; energies may be infinite
 
 
 def compare_regions(
     energy: np.ndarray,
     mask: np.ndarray,
     box: np.ndarray,
+    area: np.ndarray,
     pairs: np.ndarray,
     correlate: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -34,14 +34,15 @@ def compare_regions(
         energy: [n, rows, columns] float32, not cut off at the mask.
         mask: [n, rows, columns] bool.
         box: [n, 4] int64 first and last (excluded) row and column, outside of which energy and mask are 0.
+        area: [n] int64 pixels of each mask.
         pairs: [P, 2] int64 indices of regions.
         correlate: [P] bool, which pairs to correlate.
 
     Returns:
-        IoU [P], 0 if both masks are empty, and r [P], NaN where it is not wanted or not defined.
+        IoU [P], 0 if both masks are empty, and r [P], NaN where it is not wanted or not defined (also if a mask is empty).
     """
     iou, correlation = np.zeros(len(pairs)), np.full(len(pairs), math.nan)
-    _compare(energy, mask, box, pairs, correlate, iou, correlation)
+    _compare(energy, mask, box, area, pairs, correlate, iou, correlation)
     return iou, correlation
 
 
@@ -69,7 +70,13 @@ def _grown_union(a, b, first_row, last_row, first_column, last_column, union, ne
             target[j] = in_a[j] | in_b[j]
     columns = last_column - first_column
     for row in range(last_row - first_row):
-        one, two, three, four, five = union[row], union[row + 1], union[row + 2], union[row + 3], union[row + 4]
+        one, two, three, four, five = (
+            union[row],
+            union[row + 1],
+            union[row + 2],
+            union[row + 3],
+            union[row + 4],
+        )
         target = near[row, :columns]
         for j in range(columns):  # a diamond of radius 2 about three[j + 2]
             target[j] = (
@@ -126,19 +133,19 @@ def _range(values, near, first_row, first_column, rows, columns):
 
 
 @compiled(
-    "void(float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], int64[:, ::1], boolean[::1], float64[::1],"
-    "float64[::1])"
+    "void(float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], int64[::1], int64[:, ::1], boolean[::1],"
+    "float64[::1], float64[::1])"
 )
-def _compare(energy, mask, box, pairs, correlate, iou, correlation):
+def _compare(energy, mask, box, area, pairs, correlate, iou, correlation):
     image_rows, image_columns = mask.shape[1:]
     union = np.empty((image_rows + 2 * _DILATION, image_columns + 2 * _DILATION), np.bool_)
     near = np.empty((image_rows, image_columns), np.bool_)
     for i in range(len(pairs)):
         a, b = pairs[i, 0], pairs[i, 1]
         common = _overlap(mask[a], mask[b], box[a], box[b])
-        total = _overlap(mask[a], mask[a], box[a], box[a]) + _overlap(mask[b], mask[b], box[b], box[b]) - common
+        total = area[a] + area[b] - common
         iou[i] = common / total if total else 0.0
-        if not correlate[i]:
+        if not correlate[i] or area[a] == 0 or area[b] == 0:
             continue
         first_row = max(min(box[a, 0], box[b, 0]) - _DILATION, 0)
         last_row = min(max(box[a, 1], box[b, 1]) + _DILATION, image_rows)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.code_fingerprint import code_fingerprint
-from sai_bench.errors import ContractError, UnknownComponentError, component_errors
+from sai_bench.errors import AnnotationError, ContractError, UnknownComponentError, component_errors
 from sai_bench.files import read_arrays
 from sai_bench.metrics.bootstrap import bootstrap_interval
 from sai_bench.metrics.numbers import checked_numbers
@@ -19,6 +19,7 @@ from sai_bench.metrics.pair_diagnosing import diagnose_pairs
 from sai_bench.metrics.pair_scoring import INPUT_COUNTS, IdentifiedPair, ScorePair, identify, own_arrays
 from sai_bench.metrics.pairing import Pairing, PairingRule, pair_files, shortened, suffix_of
 from sai_bench.plugin_loading import LoadedPlugins, load_plugins
+from sai_bench.predictions import WORTH_PROCESSES_BYTES
 from sai_bench.progress import Reporter
 from sai_bench.spec import ComponentSpec
 from sai_bench.stages.keys import component_identity
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 OFFICIAL_PREFIX = "dcase2026_"
 """Metrics whose name starts with this are computed unless others are asked for."""
-
-WORTH_WORKERS_BYTES = 10_000_000
-"""Below this total size of the files, one process is done before others have started."""
 
 REPORT = "_report"
 """The key of `Scores.to_json()` beside the metrics; no metric can have this name."""
@@ -185,25 +183,28 @@ def _identify_all(files: Pairing, workers: int) -> list[IdentifiedPair]:
 
 def _without_idle_workers(context: Context, pairs: Sequence[IdentifiedPair]) -> Context:
     """Return a context without worker processes if they would start for longer than they work."""
-    small = sum(pair.size_bytes for pair in pairs) < WORTH_WORKERS_BYTES
+    small = sum(pair.size_bytes for pair in pairs) < WORTH_PROCESSES_BYTES
     return replace(context, workers=1) if small else context
 
 
 def _stored_parts(
     component: ComponentSpec, plugins: LoadedPlugins, pairs: Sequence[IdentifiedPair], context: Context
 ) -> list[dict[str, np.ndarray]]:
-    stage = run_stage(
-        f"score.{component.name}",
-        pairs,
-        ScorePair(PortableComponent.of(component, plugins)),
-        {
-            "component": component_identity(component),
-            "code": code_fingerprint("sai_bench.metrics.pair_scoring"),
-        },
-        context,
-        parallel=True,
-        identity=lambda pair: pair.content_sha256,
-    )
+    try:
+        stage = run_stage(
+            f"score.{component.name}",
+            pairs,
+            ScorePair(PortableComponent.of(component, plugins)),
+            {
+                "component": component_identity(component),
+                "code": code_fingerprint("sai_bench.metrics.pair_scoring"),
+            },
+            context,
+            parallel=True,
+            identity=lambda pair: pair.content_sha256,
+        )
+    except AnnotationError as error:  # another metric may read the file differently
+        raise AnnotationError(f"{error} (metric {component.name})") from error
     return [read_arrays(stage.paths[pair.name]) for pair in pairs]
 
 

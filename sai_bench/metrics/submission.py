@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from sai_bench.cores import usable_cores
 from sai_bench.errors import AnnotationError
 from sai_bench.files import safe_name
 from sai_bench.metrics.pairing import (
@@ -25,7 +26,8 @@ from sai_bench.metrics.pairing import (
     shortened,
 )
 from sai_bench.metrics.submission_content import Problem, check_entry
-from sai_bench.predictions import parse_document, read_content
+from sai_bench.parallel import in_processes
+from sai_bench.predictions import WORTH_PROCESSES_BYTES, parse_document, read_content
 from sai_bench.progress import Reporter
 
 if TYPE_CHECKING:
@@ -111,8 +113,15 @@ class SubmissionReport:
         }
 
 
-def check_submission(folder: Path | str, reporter: Reporter | None = None) -> SubmissionReport:
+def check_submission(
+    folder: Path | str, reporter: Reporter | None = None, workers: int | None = None
+) -> SubmissionReport:
     """Check every prediction file below a folder.
+
+    Args:
+        folder: searched with its sub-folders.
+        reporter: told about progress; None: nobody is.
+        workers: processes that may work at once, None: one per core. The report does not depend on it.
 
     Raises:
         AnnotationError: there is no such folder, or no JSON file in it.
@@ -120,17 +129,21 @@ def check_submission(folder: Path | str, reporter: Reporter | None = None) -> Su
     folder = Path(folder)
     paths = find_json_files(folder, "predictions")
     findings, scores = _name_findings(folder, paths), _ScoreCounter()
+    sizes = list(map(_size_bytes, paths))
+    workers = (workers or usable_cores()) if sum(sizes) >= WORTH_PROCESSES_BYTES else 1
+    results = {}
     with (reporter or Reporter()).task("check") as progress:
-        for done, path in enumerate(paths, 1):
-            found, checked = _check_file(path)
-            findings += [replace(f, file=path.relative_to(folder).as_posix()) for f in found]
-            scores.add(checked)
-            progress(done, len(paths))
+        for result in in_processes(_check_file, [(path,) for path in paths], workers):
+            results[result.path] = result
+            progress(len(results), len(paths))
+    for path in paths:
+        file = path.relative_to(folder).as_posix()
+        findings += [replace(finding, file=file) for finding in results[path].findings]
+        scores.add(results[path])
     findings += scores.ties()
     if not scores.detections and not any(finding.level == "error" for finding in findings):
         findings.append(Finding("warning", "detections", "no file has a detection."))
-    largest = max(map(_size_bytes, paths))
-    return SubmissionReport(folder, len(paths), scores.detections, largest, tuple(findings))
+    return SubmissionReport(folder, len(paths), scores.detections, max(sizes), tuple(findings))
 
 
 def _name_findings(folder: Path, paths: Sequence[Path]) -> list[Finding]:
@@ -161,25 +174,36 @@ def _name_findings(folder: Path, paths: Sequence[Path]) -> list[Finding]:
     return findings
 
 
-def _check_file(path: Path) -> tuple[list[Finding], list[Checked]]:
-    """Return what is wrong with one file, and its annotations as far as they could be read."""
+@dataclass(frozen=True)
+class _FileResult:
+    """What was found in one file: problems, and (class, score) of each annotation where valid."""
+
+    path: Path
+    findings: tuple[Finding, ...]
+    annotations: tuple[tuple[int | None, float | None], ...] = ()
+
+
+def _check_file(path: Path) -> _FileResult:
     size_bytes, findings = _size_bytes(path), []
     size_message = f"{size_bytes} bytes; at most {LARGEST_FILE_BYTES} are allowed. Compress the point sets."
     if size_bytes > LARGEST_FILE_BYTES:
-        return [Finding("error", "size", f"{size_message} What is in it was not checked.")], []
+        finding = Finding("error", "size", f"{size_message} What is in it was not checked.")
+        return _FileResult(path, (finding,))
     if size_bytes > COMFORTABLE_FILE_BYTES:
         findings.append(Finding("warning", "size", size_message))
     try:
         document = parse_document(path, read_content(path))
     except AnnotationError as error:
-        return [*findings, Finding("error", "schema", str(error).removeprefix(f"{path}: "))], []
+        finding = Finding("error", "schema", str(error).removeprefix(f"{path}: "))
+        return _FileResult(path, (*findings, finding))
     if "annotations" not in document:
         message = (
             "has no list 'annotations'. Expected DCASE JSON; a recording without detections has [] there."
         )
-        return [*findings, Finding("error", "schema", message)], []
+        return _FileResult(path, (*findings, Finding("error", "schema", message)))
     checked = [check_entry(entry) for entry in document["annotations"]]
-    return findings + _gathered(checked), checked
+    annotations = tuple((annotation.category, annotation.score) for annotation in checked)
+    return _FileResult(path, (*findings, *_gathered(checked)), annotations)
 
 
 def _size_bytes(path: Path) -> int:
@@ -214,11 +238,11 @@ class _ScoreCounter:
         self.detections = 0
         self._of_class: defaultdict[int, list[float]] = defaultdict(list)
 
-    def add(self, checked: Iterable[Checked]) -> None:
-        for annotation in checked:
+    def add(self, result: _FileResult) -> None:
+        for category, score in result.annotations:
             self.detections += 1
-            if annotation.category is not None and annotation.score is not None:
-                self._of_class[annotation.category].append(annotation.score)
+            if category is not None and score is not None:
+                self._of_class[category].append(score)
 
     def ties(self) -> list[Finding]:
         tied = sum(map(_tied, self._of_class.values()))

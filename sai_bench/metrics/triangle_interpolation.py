@@ -13,6 +13,9 @@ from sai_bench.metrics.sure_triangulation import SURE_ALTITUDE
 EDGE_MARGIN = 1e-9
 """Barycentric distance from an edge within which rounding decides on which side a position lies."""
 
+_ON_EDGE = 1e-13
+"""Closer than this a position is on the edge for all purposes: both triangles give it the same value."""
+
 _LARGEST_GROWTH = 20.0
 """SciPy's inside test forgives 2.2e-14; weights whose rounding grows less than this stay well within it."""
 
@@ -125,12 +128,14 @@ def interpolate_onto(canvas, x, y, values, corner, twin, sure, columns):
                 value = of_a * values[a] + of_b * values[b] + of_c * values[c]
                 if least < margin:
                     # Half-edge 3 t + i is opposite to corner (i + 2) % 3.
+                    point = _point_at(x, y, a, b, c, column, row)
                     for i, opposite in enumerate((of_c, of_a, of_b)):
+                        if point < 0 and _ON_EDGE < abs(opposite) < EDGE_MARGIN:
+                            return False
                         if opposite < margin and not _edge_is_safe(
                             x, y, corner, twin, sure, on_hull, 3 * t + i, column, row
                         ):
                             return False
-                    point = _point_at(x, y, a, b, c, column, row)
                     if point >= 0:
                         value = values[point]
                     elif least < -EDGE_MARGIN or (not sure[t] and margin == EDGE_MARGIN):

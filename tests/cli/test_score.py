@@ -49,6 +49,15 @@ def test_the_json_file_has_an_object_for_each_metric_and_the_report_beside(score
     assert result["_report"]["warnings"] == []
 
 
+def test_intervals_and_diagnostics_are_shown_when_asked_for(score, tmp_path):
+    done = score("--bootstrap", 50, "--diagnostics", "--json", tmp_path / "scores.json")
+    assert done.code == 0, done.err
+    for text in ("95% interval", "diagnostics", "class_agnostic", "room1", "location_only"):
+        assert text in done.out
+    assert {"bootstrap", "diagnostics"} <= set(json.loads((tmp_path / "scores.json").read_text())[APRIL])
+    assert "95% interval" not in score().out
+
+
 @pytest.mark.parametrize(("rule", "fate"), [("complete", "count as empty"), ("official", "are left out")])
 def test_a_missing_prediction_file_is_a_loud_warning(score, folders, tmp_path, rule, fate):
     (folders[0] / f"{FIRST}_inference.json").unlink()

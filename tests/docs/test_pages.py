@@ -1,3 +1,5 @@
+import ast
+import importlib.util
 import re
 import shlex
 import shutil
@@ -64,10 +66,11 @@ def test_the_plugin_page_names_every_environment_variable_of_plugin_loading(repo
 
 
 def test_specs_in_the_pages_are_valid(page, blocks, repository, tmp_path):
-    """Blocks stand where specs do: beside quickstart.yaml, with the example plugin one folder up."""
+    """Blocks stand where specs do: beside quickstart.yaml, with the example plugins one folder up."""
     shutil.copytree(repository / "specs", tmp_path / "specs")
     (tmp_path / "plugins").mkdir()
-    shutil.copy(repository / "plugins/example_single_file.py", tmp_path / "plugins")
+    for plugin in (repository / "plugins").glob("example_*.py"):
+        shutil.copy(plugin, tmp_path / "plugins")
     for block in blocks(page.read_text(), "yaml"):
         if block.startswith("name: mistakes\n"):
             continue
@@ -86,9 +89,38 @@ def test_the_five_mistakes_give_the_messages_on_the_page(repository, blocks, tmp
     assert [f"error: {problem}" for problem in failure.value.problems] == blocks(text, "text")[0].splitlines()
 
 
-def test_python_in_the_pages_compiles(page, blocks):
+def test_python_in_the_pages_is_valid_and_takes_from_sai_bench_what_is_there(page, blocks):
     for block in blocks(page.read_text(), "python"):
-        compile(block, page.name, "exec")
+        for name in names_from_sai_bench(ast.parse(block, page.name)):
+            assert exists(name), name
+
+
+def names_from_sai_bench(tree):
+    """Return the dotted names that a source takes from sai_bench, imported or as attributes."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            names.add(f"{node.value.id}.{node.attr}")
+    return {name for name in names if name.partition(".")[0] == "sai_bench"}
+
+
+def exists(name):
+    module, _, attribute = name.rpartition(".")
+    if not module or importlib.util.find_spec(name.partition(".")[0]) is None:
+        return importlib.util.find_spec(name) is not None
+    home = importlib.import_module(module)
+    return hasattr(home, attribute) or (hasattr(home, "__path__") and bool(importlib.util.find_spec(name)))
+
+
+@pytest.mark.parametrize(
+    "source", ["import sai_bench.absent", "from sai_bench.sphere import absent", "sai_bench.absent()"]
+)
+def test_a_name_that_sai_bench_lacks_would_be_found(source):
+    assert not all(exists(name) for name in names_from_sai_bench(ast.parse(source)))
 
 
 def test_links_to_files_lead_somewhere(page):

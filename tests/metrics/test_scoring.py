@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from sai_bench.errors import AnnotationError, ContractError, UnknownComponentError
-from sai_bench.metrics import score
+from sai_bench.metrics import score, scoring
 from sai_bench.metrics.scoring import default_metrics
 from sai_bench.plugin_loading import load_plugins
 from sai_bench.progress import Reporter
 
 CASES = Path(__file__).parents[1] / "cases" / "april"
 APRIL = "dcase2026_april"
+JUNE = "dcase2026_june"
 FIRST, SECOND = "fold4_room1_mix001", "fold4_room2_mix002"
 
 COUNTING_METRIC = """
@@ -102,7 +103,34 @@ def test_folders_get_the_official_numbers(score_april, case):
         assert numbers[name] == pytest.approx(value, abs=1e-6, nan_ok=True), name
 
 
-def test_results_do_not_depend_on_the_number_of_workers(score_april, tmp_path):
+@pytest.mark.parametrize("case", ["sparse", "fractional", "dense"])
+def test_june_folders_get_the_official_numbers(score_april, case):
+    folder = CASES.parent / "june"
+    numbers = score_april(folder / case / "predictions", folder / case / "labels", [JUNE]).metrics[JUNE]
+    for name, value in json.loads((folder / "expected.json").read_text())[case].items():
+        if isinstance(value, float):
+            assert numbers[name] == pytest.approx(value, abs=1e-9), name
+
+
+def test_intervals_and_diagnostics_come_with_the_numbers_they_are_about(score_april):
+    folder = CASES / "sparse"
+    plain = score_april(folder / "predictions", folder / "labels").metrics[APRIL]
+    more = score_april(folder / "predictions", folder / "labels", diagnostics=True, bootstrap=50).metrics[
+        APRIL
+    ]
+    assert set(more) - set(plain) == {"diagnostics", "bootstrap"}
+    assert {name: more[name] for name in plain} == plain
+    assert more["bootstrap"]["map"]["value"] == plain["map"]
+    # Two recordings: a resample is one of them twice, or the two; the ends are those of one alone.
+    by_recording = more["diagnostics"]["by_recording"]
+    alone = sorted(by_recording[name]["numbers"]["map"] for name in (FIRST, SECOND))
+    assert [more["bootstrap"]["map"][end] for end in ("low", "high")] == pytest.approx(alone)
+    assert more["diagnostics"]["all"]["numbers"]["map"] == plain["map"]
+    json.dumps(more, allow_nan=False)
+
+
+def test_results_do_not_depend_on_the_number_of_workers(score_april, tmp_path, monkeypatch):
+    monkeypatch.setattr(scoring, "WORTH_PROCESSES_BYTES", 0)
     one, two = (
         score_april(
             CASES / "sparse" / "predictions", CASES / "sparse" / "labels", workers=n, cache=tmp_path / str(n)
@@ -204,6 +232,21 @@ def test_several_metrics_give_one_object_each_and_their_warnings_name_them(score
     json.dumps(scores.to_json(), allow_nan=False)
 
 
+def test_april_warns_about_what_it_leaves_out(score_april):
+    """The case's expected counts and the file itself say how many there are."""
+    folder = CASES / "polar_and_odd"
+    warnings = score_april(folder / "predictions", folder / "labels").warnings
+    counts = json.loads((CASES / "expected.json").read_text())["polar_and_odd"]["counts"]
+    for side, path in (("labels", "labels"), ("predictions", "predictions")):
+        (file,) = (folder / path).iterdir()
+        classes = [int(a.get("category_id", -1)) for a in json.loads(file.read_text())["annotations"]]
+        known = sum(0 <= k <= 12 for k in classes)
+        expected = {"draw nothing": known - counts[side], "class outside": len(classes) - known}
+        for reason, count in expected.items():
+            found = [w for w in warnings if w.startswith(f"{APRIL}: {side}") and reason in w]
+            assert [w.split("left out: ")[1] for w in found] == ([f"{count}."] if count else [])
+
+
 def test_warnings_that_are_no_list_of_text_break_the_contract(score_april, counting):
     folder = CASES / "sparse"
     with pytest.raises(ContractError, match="'counting' returned warnings"):
@@ -211,7 +254,7 @@ def test_warnings_that_are_no_list_of_text_break_the_contract(score_april, count
 
 
 def test_the_official_metrics_are_the_default():
-    assert APRIL in default_metrics(load_plugins())
+    assert {APRIL, JUNE} <= set(default_metrics(load_plugins()))
 
 
 def test_an_unknown_metric_is_refused_with_a_suggestion(score_april):
@@ -219,8 +262,17 @@ def test_an_unknown_metric_is_refused_with_a_suggestion(score_april):
         score_april(CASES, CASES, ["dcase2026_aprl"])
 
 
+def test_the_metric_that_refuses_a_file_is_named(score_april, files):
+    predictions, labels = files("sparse")
+    change(prediction_file(predictions), segmentation=[[[400, 90, 1]]])
+    assert score_april(predictions, labels).metrics[APRIL]["map"] is not None
+    with pytest.raises(AnnotationError, match=rf"\[400, 90, 1\].*\(metric {JUNE}\)"):
+        score_april(predictions, labels, [APRIL, JUNE])
+
+
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_bad_file_is_named_with_the_annotation(score_april, files, workers):
+def test_a_bad_file_is_named_with_the_annotation(score_april, files, workers, monkeypatch):
+    monkeypatch.setattr(scoring, "WORTH_PROCESSES_BYTES", 0)
     predictions, labels = files("sparse")
     change(prediction_file(predictions), metadata_frame_index="first")
     with pytest.raises(AnnotationError, match=rf'{FIRST}_inference\.json: annotation 0 .* is "first"'):

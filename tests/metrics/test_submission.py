@@ -6,6 +6,7 @@ import os
 import pytest
 
 from sai_bench.errors import AnnotationError
+from sai_bench.metrics import submission
 from sai_bench.metrics.submission import check_submission
 
 GOOD = {
@@ -28,7 +29,7 @@ def check(tmp_path):
             if not isinstance(content, bytes):
                 content = json.dumps({"annotations": content}).encode()
             path.write_bytes(content)
-        return check_submission(tmp_path / "submission")
+        return check_submission(tmp_path / "submission", workers=1)
 
     return write_and_check
 
@@ -218,6 +219,12 @@ def test_a_link_that_leads_nowhere_is_an_error(check, tmp_path):
     check({"a.json": scored(0.5)})
     (tmp_path / "submission" / "b.json").symlink_to(tmp_path / "nowhere")
     assert found(check({})) == [("error", "schema")]
+
+
+def test_the_report_does_not_depend_on_the_number_of_workers(check, tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "WORTH_PROCESSES_BYTES", 0)
+    one = check({f"{name}.json": [entry(category_id=13), entry(score=i)] for i, name in enumerate("abc")})
+    assert check_submission(tmp_path / "submission", workers=2) == one
 
 
 def test_a_submission_without_any_detection_is_warned_about(check):

@@ -133,7 +133,7 @@ def test_a_class_that_is_no_component_of_its_kind_is_refused():
 def test_a_module_that_calls_exit_is_a_broken_plugin(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
-    with pytest.raises(PluginError, match="cannot import leaving:Rule .*SystemExit"):
+    with pytest.raises(PluginError, match=r"cannot import leaving:Rule .*SystemExit"):
         registration(target="leaving:Rule", config=sai_bench.ComponentConfig).load_class()
 
 
@@ -142,7 +142,7 @@ def test_an_installed_plugin_names_its_classes():
         def __call__(self, scores, classes, frames, p):
             return scores
 
-    with pytest.raises(PluginError, match="target is a class. An installed plugin names it"):
+    with pytest.raises(PluginError, match=r"target is a class\. An installed plugin names it"):
         Registrar(Origin("cone 1.0")).component(
             "fusion", "rule", Rule, config=sai_bench.ComponentConfig, summary="x"
         )

@@ -35,7 +35,7 @@ def direct_log_mel(waveform, n_fft=1024, hop=480, low=50.0, high=12000.0, floor=
         ]
     )
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
-    padded = np.pad(waveform.astype(np.float64), ((0, 0), (n_fft // 2, n_fft)))
+    padded = np.pad(waveform.astype(np.float64), ((0, 0), ((n_fft - hop) // 2, n_fft)))
     rows = []
     for start in range(0, waveform.shape[1], hop):
         spectrum = np.fft.rfft(padded[:, start : start + n_fft] * window)

@@ -199,8 +199,14 @@ def test_unknown_class_is_grey_and_named_by_number():
     assert to_rgb(UNKNOWN_COLOUR) == pytest.approx(tuple(figure.axes[0].images[0].get_array()[0, 0, :3]))
 
 
-def test_dollar_signs_in_a_title_are_text(tmp_path):
-    draw_frame(tmp_path / "a.png", title="take $1$ \\frac", labels=[], predictions=[])
+def test_dollar_signs_in_a_title_are_text():
+    widths = []
+    for title in ("take $1$ \\frac", "take 1 \\frac"):
+        figure = frame_figure(title=title, labels=[], predictions=[])
+        [text] = [text for text in figure.texts if text.get_text() == title]
+        widths.append(text.get_window_extent(figure.canvas.get_renderer()).width)
+    # As mathematics, the dollar signs would take no room.
+    assert widths[0] > widths[1] + 5
 
 
 def png_chunks(content):

@@ -12,74 +12,23 @@ leave recordings without prediction file out; to count their labels as misses, p
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sai_bench.interfaces import Metric
-from sai_bench.metrics.april_rendering import LOWEST_PEAK, april_renderer
-from sai_bench.metrics.average_precision import (
-    IOU_THRESHOLDS,
-    mask_iou,
-    match_detections,
-    precision_at_recall,
-    strongest_first,
-)
-from sai_bench.metrics.direction_pairing import loudest_point, pair_by_direction
-from sai_bench.metrics.energy_correlation import region_correlation
+from sai_bench.interfaces import AnnotationRole, Metric
+from sai_bench.metrics.april_rendering import PointSets, april_renderer
+from sai_bench.metrics.average_precision import precision_at_recall
+from sai_bench.predictions import of_known_classes, read_annotations
+from sai_bench.segmentation import points_of
 from sai_bench.sphere import CLASSES
+from sai_bench_builtin.metrics.april_recording import score_annotations
 
 if TYPE_CHECKING:
     from sai_bench.predictions import Annotation
     from sai_bench_builtin.configs.metric import AprilConfig
-
-SMALLEST_DISTANCE = 0.001
-"""Pairs whose label is not farther away than this have no relative distance error."""
-
-
-@dataclass(frozen=True)
-class _Region:
-    """A valid annotation: its numbers, and its energy map and mask if the other side has its class too."""
-
-    category: int
-    score: float
-    distance: float
-    location: tuple[float, float]
-    energy: np.ndarray | None
-    mask: np.ndarray | None
-
-
-class _RecordingScores:
-    """What is known about one recording so far; becomes the arrays of `score_recording`."""
-
-    def __init__(self):
-        self.frames = 0
-        self.labels = np.zeros(CLASSES, dtype=np.int64)
-        self.predictions = np.zeros(CLASSES, dtype=np.int64)
-        self.detections: list[tuple[int, float, np.ndarray]] = []  # class, score, matched [T]
-        self.correlations: list[tuple[int, float]] = []  # class, r
-        self.distance_errors: list[tuple[int, float]] = []  # class, percent
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        detection_class, detection_score, matched = _columns(self.detections, 3)
-        correlation_class, correlation = _columns(self.correlations, 2)
-        distance_class, distance_error = _columns(self.distance_errors, 2)
-        return {
-            "frames": np.array(self.frames),
-            "labels_per_class": self.labels,
-            "predictions_per_class": self.predictions,
-            "detection_class": np.array(detection_class, dtype=np.int64),
-            "detection_score": np.array(detection_score, dtype=float),
-            "detection_matched": np.array(matched, dtype=bool).reshape(-1, len(IOU_THRESHOLDS)),
-            "correlation_class": np.array(correlation_class, dtype=np.int64),
-            "correlation": np.array(correlation, dtype=float),
-            "distance_class": np.array(distance_class, dtype=np.int64),
-            "distance_error_percent": np.array(distance_error, dtype=float),
-        }
 
 
 class April(Metric):
@@ -94,6 +43,10 @@ class April(Metric):
         self._config = config
         self._renderer = april_renderer(config.sigma_deg)
 
+    def read(self, path: Path, role: AnnotationRole) -> list[Annotation]:
+        """Return the annotations of a file, those of unknown classes included."""
+        return read_annotations(path, unknown_classes=True)
+
     def score_recording(
         self, predictions: Sequence[Annotation], labels: Sequence[Annotation]
     ) -> dict[str, np.ndarray]:
@@ -106,15 +59,20 @@ class April(Metric):
               predictions that count for average precision, in frame order, best first within frame and class.
             - `correlation_class`, `correlation` [m]: the pairs with a Pearson r.
             - `distance_class`, `distance_error_percent` [k]: the pairs with a relative distance error.
+            - `empty_maps` [2]: labels and predictions of known classes that are not valid.
+            - `unknown_classes` [2]: labels and predictions of other classes, which are left out.
 
         Raises:
             AnnotationError: a point's x or y is not finite.
         """
-        scores = _RecordingScores()
-        labels_of, predictions_of = _by_frame(labels), _by_frame(predictions)
-        for frame in sorted(labels_of.keys() | predictions_of.keys()):
-            self._score_frame(scores, labels_of.get(frame, []), predictions_of.get(frame, []))
-        return scores.arrays()
+        known = [of_known_classes(side) for side in (labels, predictions)]
+        part = score_annotations(known[1], known[0], self._renderer, self._config.energy_threshold)
+        valid = [part["labels_per_class"].sum(), part["predictions_per_class"].sum()]
+        return {
+            **part,
+            "empty_maps": np.array([len(side) for side in known]) - valid,
+            "unknown_classes": np.array([len(labels) - len(known[0]), len(predictions) - len(known[1])]),
+        }
 
     def combine(self, recordings: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
         """Pool all recordings.
@@ -129,7 +87,7 @@ class April(Metric):
             - `classes_behind`: how many classes each macro average is over.
         """
         if not recordings:
-            recordings = [_RecordingScores().arrays()]
+            recordings = [self.score_recording([], [])]
         pooled = {
             name: np.concatenate([np.atleast_1d(r[name]) for r in recordings]) for name in recordings[0]
         }
@@ -151,17 +109,24 @@ class April(Metric):
             },
         }
 
+    def warnings(self, recordings: Sequence[Mapping[str, np.ndarray]]) -> list[str]:
+        """Return what the evaluator leaves out without a word."""
+        found = []
+        for side, name in enumerate(("labels", "predictions")):
+            if empty := sum(int(recording["empty_maps"][side]) for recording in recordings):
+                found.append(f"{name} that draw nothing, left out: {empty}.")
+            if unknown := sum(int(recording["unknown_classes"][side]) for recording in recordings):
+                found.append(f"{name} with a class outside 0 ... 12, left out: {unknown}.")
+        return found
+
     def overlap(self, predictions: Sequence[Annotation], labels: Sequence[Annotation]) -> np.ndarray:
         """Return the IoU [P, G] of the masks, 0 for annotations that are not valid."""
-        masks = [
-            [self._mask(self._renderer.render(_points(a))) for a in side] for side in (predictions, labels)
-        ]
-        valid = [[i for i, mask in enumerate(side) if mask is not None] for side in masks]
-        iou = np.zeros((len(predictions), len(labels)))
-        iou[np.ix_(*valid)] = mask_iou(
-            *([side[i] for i in own] for side, own in zip(masks, valid, strict=True))
+        sets = PointSets.of([points_of(a.segmentation) for a in (*predictions, *labels)])
+        pairs = np.indices((len(predictions), len(labels))).reshape(2, -1).T + [0, len(predictions)]
+        compared = self._renderer.compare(
+            sets, self._config.energy_threshold, pairs, correlate=np.zeros(len(pairs), dtype=bool)
         )
-        return iou
+        return compared.iou.reshape(len(predictions), len(labels))
 
     def combine_weighted(
         self, recordings: Sequence[Mapping[str, np.ndarray]], weights: np.ndarray
@@ -171,95 +136,6 @@ class April(Metric):
         from sai_bench_builtin.metrics.april_resampling import resampled_headline
 
         return resampled_headline(recordings, weights)
-
-    def _score_frame(
-        self, scores: _RecordingScores, labels: list[Annotation], predictions: list[Annotation]
-    ) -> None:
-        shared = {a.category_id for a in labels} & {a.category_id for a in predictions}
-        label_regions = self._regions(labels, shared)
-        prediction_regions = self._regions(predictions, shared)
-        scores.frames += 1
-        for regions, counts in ((label_regions, scores.labels), (prediction_regions, scores.predictions)):
-            for region in regions:
-                counts[region.category] += 1
-        _add_detections(scores, label_regions, prediction_regions)
-        _add_pairs(scores, label_regions, prediction_regions)
-
-    def _regions(self, annotations: list[Annotation], shared: set[int]) -> list[_Region]:
-        """Return the valid annotations of a frame; only those of a shared class are always drawn."""
-        regions = []
-        for annotation in annotations:
-            points = _points(annotation)
-            energy = mask = None
-            if annotation.category_id in shared or not self._renderer.surely_has_region(points):
-                energy = self._renderer.render(points)
-                mask = self._mask(energy)
-                if mask is None:
-                    continue
-            regions.append(
-                _Region(
-                    category=annotation.category_id,
-                    score=0.0 if annotation.score is None else annotation.score,
-                    distance=0.0 if annotation.distance is None else annotation.distance,
-                    location=loudest_point(points),
-                    energy=energy,
-                    mask=mask,
-                )
-            )
-        return regions
-
-    def _mask(self, energy: np.ndarray) -> np.ndarray | None:
-        """Return the region of an energy map, None if it is not valid."""
-        peak = energy.max()
-        mask = energy >= self._config.energy_threshold * peak  # in float32
-        return None if peak < LOWEST_PEAK or not mask.any() else mask
-
-
-def _add_detections(scores: _RecordingScores, labels: list[_Region], predictions: list[_Region]) -> None:
-    for category in sorted({region.category for region in predictions}):
-        wanted = [region for region in labels if region.category == category]
-        found = [region for region in predictions if region.category == category]
-        found = [found[i] for i in strongest_first(np.array([region.score for region in found]))]
-        matched = np.zeros((len(found), len(IOU_THRESHOLDS)), dtype=bool)
-        if wanted:
-            matched = match_detections(mask_iou([r.mask for r in found], [r.mask for r in wanted]))
-        for region, matches in zip(found, matched, strict=True):
-            scores.detections.append((category, region.score, matches))
-
-
-def _add_pairs(scores: _RecordingScores, labels: list[_Region], predictions: list[_Region]) -> None:
-    if not {region.category for region in labels} & {region.category for region in predictions}:
-        return
-    pairs = pair_by_direction(*_locations_and_classes(labels), *_locations_and_classes(predictions))
-    for g, d in pairs:
-        label, prediction = labels[g], predictions[d]
-        if label.distance > SMALLEST_DISTANCE:
-            error = 100 * abs(label.distance - prediction.distance) / label.distance
-            scores.distance_errors.append((label.category, error))
-        r = region_correlation(label.energy, label.mask, prediction.energy, prediction.mask)
-        if not math.isnan(r):
-            scores.correlations.append((label.category, r))
-
-
-def _locations_and_classes(regions: list[_Region]) -> tuple[np.ndarray, np.ndarray]:
-    return np.array([r.location for r in regions]), np.array([r.category for r in regions])
-
-
-def _points(annotation: Annotation) -> np.ndarray:
-    """Return all points [n, 3] of an annotation's sub-lists, in order."""
-    points = np.array(list(chain.from_iterable(annotation.segmentation)), dtype=float)
-    return points.reshape(-1, 3)
-
-
-def _by_frame(annotations: Iterable[Annotation]) -> dict[int, list[Annotation]]:
-    frames = defaultdict(list)
-    for annotation in annotations:
-        frames[annotation.metadata_frame_index].append(annotation)
-    return frames
-
-
-def _columns(rows: list[tuple], count: int) -> list[tuple]:
-    return list(zip(*rows, strict=True)) if rows else [()] * count
 
 
 def _class_precision(pooled: Mapping[str, np.ndarray], category: int, labels: int) -> np.ndarray:

@@ -30,6 +30,7 @@ class LogMelStatistics:
     def __init__(self, config: LogMelLinearConfig):
         self.config = config
         self._mel = None
+        self._hop_samples = config.sample_rate_hz // (FRAMES_PER_S * STFT_FRAMES_PER_LABEL_FRAME)
 
     @property
     def size(self) -> int:
@@ -73,7 +74,8 @@ class LogMelStatistics:
     def log_mel(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """Return the log mel power [5 N, bands] (natural logarithm, float64) of the microphones together.
 
-        Row t is centred on t * 20 ms; the recording is zero-padded to whole label frames.
+        Row t is centred on (t + 1/2) * 20 ms, so that the rows of a label frame lie evenly within it; the
+        recording is zero-padded to whole label frames.
         """
         import torch
 
@@ -81,11 +83,12 @@ class LogMelStatistics:
         length = frame_count(waveform.shape[-1], sample_rate_hz) * (rate // FRAMES_PER_S)
         chosen = np.ascontiguousarray(self._chosen_channels(waveform), dtype=np.float32)
         samples = resample(chosen, sample_rate_hz, rate)[:, :length]
-        samples = np.pad(samples, ((0, 0), (0, length - samples.shape[1])))
+        before = (self.config.n_fft - self._hop_samples) // 2
+        after = self.config.n_fft - self._hop_samples - before + length - samples.shape[1]
+        samples = np.pad(samples, ((0, 0), (before, after)))
         with torch.inference_mode():
             power = self._mel_transform()(torch.from_numpy(samples)).mean(dim=0)
-        # The last STFT frame is centred on the end: it belongs to the label frame after the last.
-        return np.log(power.numpy().T[:-1].astype(np.float64) + self.config.power_floor)
+        return np.log(power.numpy().T.astype(np.float64) + self.config.power_floor)
 
     def _chosen_channels(self, waveform: np.ndarray) -> np.ndarray:
         microphones = len(waveform)
@@ -101,12 +104,12 @@ class LogMelStatistics:
             self._mel = torchaudio.transforms.MelSpectrogram(
                 sample_rate=rate,
                 n_fft=self.config.n_fft,
-                hop_length=rate // (FRAMES_PER_S * STFT_FRAMES_PER_LABEL_FRAME),
+                hop_length=self._hop_samples,
                 f_min=self.config.f_min_hz,
                 f_max=self.config.f_max_hz,
                 n_mels=self.config.mel_bands,
                 power=2.0,
-                pad_mode="constant",
+                center=False,
             )
         return self._mel
 
