@@ -13,6 +13,7 @@ import numpy as np
 from sai_bench.compilation import compiled
 from sai_bench.segmentation import Segmentation
 
+_OPENING, _CLOSING, _COMMA, _SPACE, _MINUS, _PLUS, _POINT, _SMALL_E, _LARGE_E, _ZERO, _NINE = b"[], -+.eE09"
 _BLOCK_BYTES = 1 << 23  # of text parsed at a time: its copy stays small
 _HARD_NUMBERS = 1024
 _MOST_DIGITS = 19  # of a 64-bit integer
@@ -83,7 +84,7 @@ def _cut(points: np.ndarray, sub_list_ends: np.ndarray, counts: np.ndarray) -> l
 
 @numba.njit
 def _is_digit(character):
-    return ord("0") <= character <= ord("9")
+    return _ZERO <= character <= _NINE
 
 
 @numba.njit
@@ -133,12 +134,12 @@ def _parse(text, text_ends, points, sub_list_ends, counts, hard):
         while position < text_ends[index]:
             character = text[position]
             position += 1
-            if character == ord("["):
+            if character == _OPENING:
                 depth += 1
                 coordinate = 0
                 if depth > 3:
                     return -1
-            elif character == ord("]"):
+            elif character == _CLOSING:
                 if depth == 3:
                     if coordinate != 3:
                         return -1
@@ -147,33 +148,33 @@ def _parse(text, text_ends, points, sub_list_ends, counts, hard):
                     sub_list_ends[sub_list] = point - first_point
                     sub_list += 1
                 depth -= 1
-            elif character == ord("-") or ord("0") <= character <= ord("9"):
+            elif character == _MINUS or _ZERO <= character <= _NINE:
                 if depth != 3 or coordinate == 3:
                     return -1
                 # No function of its own: numba would count references to the text for every number.
                 start = position - 1
-                negative = character == ord("-")
+                negative = character == _MINUS
                 position -= not negative
                 mantissa = np.uint64(0)
                 digits = exponent = 0
                 while _is_digit(text[position]):
-                    mantissa = mantissa * _TEN + np.uint64(text[position] - ord("0"))
+                    mantissa = mantissa * _TEN + np.uint64(text[position] - _ZERO)
                     digits += mantissa > 0
                     position += 1
-                if text[position] == ord("."):
+                if text[position] == _POINT:
                     position += 1
                     while _is_digit(text[position]):
-                        mantissa = mantissa * _TEN + np.uint64(text[position] - ord("0"))
+                        mantissa = mantissa * _TEN + np.uint64(text[position] - _ZERO)
                         digits += mantissa > 0
                         exponent -= 1
                         position += 1
-                if text[position] == ord("e") or text[position] == ord("E"):
+                if text[position] == _SMALL_E or text[position] == _LARGE_E:
                     position += 1
-                    down = text[position] == ord("-")
-                    position += down or text[position] == ord("+")
+                    down = text[position] == _MINUS
+                    position += down or text[position] == _PLUS
                     power = 0
                     while _is_digit(text[position]):
-                        power = min(10 * power + text[position] - ord("0"), 10_000)
+                        power = min(10 * power + text[position] - _ZERO, 10_000)
                         position += 1
                     exponent += -power if down else power
                 value, exact = _scaled(mantissa, exponent)
@@ -185,9 +186,9 @@ def _parse(text, text_ends, points, sub_list_ends, counts, hard):
                         hard[left_to_do, 2] = position
                     left_to_do += 1
                 coordinate += 1
-            elif character != ord(",") and character > ord(" "):
+            elif character != _COMMA and character > _SPACE:
                 return -1
-        if point == first_point and sub_list == first_sub_list and text[position - 1] != ord("]"):
+        if point == first_point and sub_list == first_sub_list and text[position - 1] != _CLOSING:
             return -1
         counts[index, 0] = point - first_point
         counts[index, 1] = sub_list - first_sub_list

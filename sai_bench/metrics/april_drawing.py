@@ -173,7 +173,7 @@ def tolerance(points, sigma):
         points: how many.
         sigma: of the Gaussian, in radians.
     """
-    return 2e-6 / sigma + 2.4e-7 * math.sqrt(points)
+    return 1.4e-6 / sigma + 2.4e-7 * math.sqrt(points)
 
 
 _tolerance = numba.njit(tolerance)
@@ -187,6 +187,15 @@ def _float32_with_bits(typing_context, bits):
         return builder.bitcast(arguments[0], context.get_value_type(types.float32))
 
     return types.float32(types.int32), generate
+
+
+@numba.njit(fastmath=True)
+def _clear(energy, mask, box):
+    for row in range(box[0], box[1]):
+        values, inside = energy[row, box[2] : box[3]], mask[row, box[2] : box[3]]
+        for j in range(len(values)):
+            values[j] = 0
+            inside[j] = False
 
 
 @numba.njit
@@ -210,7 +219,7 @@ def _add_points(points, values, layout, grid, wide, scratch, sigma, cut, box):
                 first_row, last_row = min(first_row, start_row), max(last_row, stop_row)
                 first_column, last_column = min(first_column, start), max(last_column, stop)
     for row in range(top, bottom + 1):
-        if _add_grid_row(grid[row], leftmost, rightmost, values, layout[row], wide):
+        if _add_grid_row(grid, row, leftmost, rightmost, values, layout, wide):
             first_row = min(first_row, layout[row, 0])
             last_row = max(last_row, layout[row, 0] + layout[row, 1])
             first_column = min(first_column, leftmost + layout[row, 2])
@@ -251,23 +260,24 @@ def _power_of_two(exponent):
 
 
 @numba.njit(fastmath=True)
-def _add_grid_row(grid, leftmost, rightmost, values, layout, wide):
+def _add_grid_row(grid, row, leftmost, rightmost, values, layout, wide):
     """Draw the points of one image row and take them out of the grid; return whether there are any."""
     found = False
     for block in range(leftmost // BLOCK, rightmost // BLOCK + 1):
-        energy = grid[BLOCK * block : BLOCK * (block + 1)]
+        energy = grid[row, BLOCK * block : BLOCK * (block + 1)]
         count = 0
         for k in range(BLOCK):
             count += energy[k] != 0
         if count > _FEW:
-            _add_block(wide, values, layout, _MARGIN + BLOCK * block, energy)
+            _add_block(wide, values, layout[row], _MARGIN + BLOCK * block, energy)
         elif count:
             for k in range(BLOCK):
                 if energy[k] != 0:
-                    _add_point(wide, values, layout, _MARGIN + BLOCK * block + k, energy[k])
+                    _add_point(wide, values, layout[row], _MARGIN + BLOCK * block + k, energy[k])
         if count:
             found = True
-            energy[:] = 0
+            for k in range(BLOCK):
+                energy[k] = 0
     return found
 
 
@@ -312,36 +322,37 @@ def _wrap(wide, box, energy, scratch):
 
     `box` is the painted part of the wide map at first, and of the image at last.
     """
-    first_row, last_row, left, right = box
-    _move(wide, energy, first_row, last_row, max(left, 0), min(right, COLUMNS), 0)
+    first_row, last_row, left, right = box[0], box[1], box[2], box[3]
     if left < 0 or right > COLUMNS:
-        _move(wide, energy, first_row, last_row, left, min(right, 0), COLUMNS)
-        _move(wide, energy, first_row, last_row, max(left, COLUMNS), right, -COLUMNS)
         box[2], box[3] = 0, COLUMNS
+    for shift in (0, COLUMNS, -COLUMNS):
+        start, stop = max(left, -shift), min(right, COLUMNS - shift)
+        if start < stop:
+            source, target = np.uintp(_MARGIN + start), np.uintp(start + shift)
+            for row in range(first_row, last_row):
+                for j in range(np.uintp(stop - start)):
+                    energy[row, target + j] += wide[row, source + j]
+                    wide[row, source + j] = 0
     # The peak of each column first: that is vector code, a peak of everything is not.
-    highest = scratch[: box[3] - box[2]]
-    highest[:] = 0
+    columns = box[3] - box[2]
+    highest = scratch[:columns]
+    for j in range(columns):
+        highest[j] = 0
     for row in range(first_row, last_row):
         values = energy[row, box[2] : box[3]]
-        for j in range(len(values)):
+        for j in range(columns):
             highest[j] = max(highest[j], values[j])
-    return highest.max() if len(highest) else np.float32(0)
-
-
-@numba.njit(fastmath=True)
-def _move(wide, energy, first_row, last_row, left, right, shift):
-    """Add columns of the wide map to the image, `shift` to the right, and clear them."""
-    source, target = np.uintp(_MARGIN + left), np.uintp(left + shift)
-    for row in range(first_row, last_row):
-        for j in range(np.uintp(max(right - left, 0))):
-            energy[row, target + j] += wide[row, source + j]
-            wide[row, source + j] = 0
+    peak = np.float32(0)
+    for j in range(columns):
+        peak = max(peak, highest[j])
+    return peak
 
 
 @numba.njit(fastmath=True)
 def _cut_out(energy, box, peak, threshold, slack, mask, scratch, region):
     """Fill the mask and the box around it; return its area and whether the last digits are in doubt."""
-    region[:] = 0
+    for k in range(4):
+        region[k] = 0
     if peak < LOWEST_PEAK * (1 - slack):
         return 0, False
     level = threshold * peak
@@ -350,7 +361,8 @@ def _cut_out(energy, box, peak, threshold, slack, mask, scratch, region):
     area = close = np.float32(0)
     first_row, last_row = ROWS, 0
     of_column = scratch[: box[3] - box[2]]
-    of_column[:] = 0
+    for j in range(len(of_column)):
+        of_column[j] = 0
     for row in range(box[0], box[1]):
         values = energy[row, box[2] : box[3]]
         inside = mask[row, box[2] : box[3]]
@@ -363,9 +375,11 @@ def _cut_out(energy, box, peak, threshold, slack, mask, scratch, region):
             of_column[j] += np.float32(above)
         if area > before:
             first_row, last_row = min(first_row, row), row + 1
-    columns = np.flatnonzero(of_column)
     region[0], region[1] = first_row, last_row
-    region[2], region[3] = box[2] + columns[0], box[2] + columns[-1] + 1
+    region[2], region[3] = box[3], box[2]
+    for j in range(len(of_column)):
+        if of_column[j]:
+            region[2], region[3] = min(region[2], box[2] + j), box[2] + j + 1
     return np.int64(area), close > 0 or peak < LOWEST_PEAK * (1 + slack)
 
 
@@ -385,6 +399,7 @@ def _draw(
     energy,
     mask,
     box,
+    region,
     peak,
     area,
     doubtful,
@@ -394,9 +409,7 @@ def _draw(
 ):
     scratch = np.empty(COLUMNS, np.float32)
     for slot in range(len(chosen)):
-        first_row, last_row, first_column, last_column = box[slot]
-        energy[slot, first_row:last_row, first_column:last_column] = 0
-        mask[slot, first_row:last_row, first_column:last_column] = False
+        _clear(energy[slot], mask[slot], box[slot])
         own = points[starts[chosen[slot]] : starts[chosen[slot] + 1]]
         _add_points(own, values, layout, grid, wide, scratch, sigma, cut, box[slot])
         peak[slot] = _wrap(wide, box[slot], energy[slot], scratch)

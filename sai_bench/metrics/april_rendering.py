@@ -106,7 +106,8 @@ def _survey(points, starts, loudest, ordinary):
             energy = points[point, 2]
             ordinary[index] &= 0 <= energy <= _LARGEST_ENERGY  # never true of NaN
             if energy > loudest[index, 2]:
-                loudest[index] = points[point]
+                for k in range(3):  # as one assignment it would take seconds to compile
+                    loudest[index, k] = points[point, k]
 
 
 @lru_cache(maxsize=2)
@@ -162,7 +163,7 @@ class AprilRenderer:
             own_pairs = own_pairs.reshape(-1, 2).astype(np.int64)
             slots = self._slots
             iou[run], correlation[run] = compare_regions(
-                slots.energy, slots.mask, slots.box, slots.area, own_pairs, correlate[run]
+                slots.energy, slots.mask, slots.region, slots.area, own_pairs, correlate[run]
             )
         for start in range(0, len(alone), _SLOTS):
             members = alone[start : start + _SLOTS]
@@ -212,7 +213,7 @@ class AprilRenderer:
             slots.energy[slot] = exact_map(points, self._sigma_deg)
             peak = slots.energy[slot].max()
             slots.mask[slot] = (slots.energy[slot] >= np.float32(threshold) * peak) & (peak >= LOWEST_PEAK)
-        slots.box[slot] = 0, ROWS, 0, COLUMNS
+        slots.box[slot] = slots.region[slot] = 0, ROWS, 0, COLUMNS
         slots.area[slot] = np.count_nonzero(slots.mask[slot])
 
     def _decide(self, points: np.ndarray, slot: int, threshold: float) -> None:
@@ -231,6 +232,7 @@ class AprilRenderer:
         else:
             mask[close] = exact >= np.float32(threshold) * exact.max()
         slots.area[slot] = np.count_nonzero(mask)
+        slots.region[slot] = slots.box[slot]
 
 
 def _runs(pairs: np.ndarray) -> Iterator[slice]:

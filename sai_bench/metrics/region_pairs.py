@@ -33,7 +33,7 @@ def compare_regions(
     Args:
         energy: [n, rows, columns] float32, not cut off at the mask.
         mask: [n, rows, columns] bool.
-        box: [n, 4] int64 first and last (excluded) row and column, outside of which energy and mask are 0.
+        box: [n, 4] int64 first and last (excluded) row and column, outside of which the mask is empty.
         area: [n] int64 pixels of each mask.
         pairs: [P, 2] int64 indices of regions.
         correlate: [P] bool, which pairs to correlate.
@@ -62,7 +62,9 @@ def _overlap(a, b, box_a, box_b):
 @numba.njit
 def _grown_union(a, b, first_row, last_row, first_column, last_column, union, near):
     """Fill `near` [rows, columns] of a part of the image; `union` is scratch, larger by two at each side."""
-    union[: last_row - first_row + 2 * _DILATION, : last_column - first_column + 2 * _DILATION] = False
+    for row in range(last_row - first_row + 2 * _DILATION):
+        for column in range(last_column - first_column + 2 * _DILATION):
+            union[row, column] = False
     for row in range(first_row, last_row):
         target = union[row - first_row + _DILATION, _DILATION:]
         in_a, in_b = a[row, first_column:last_column], b[row, first_column:last_column]

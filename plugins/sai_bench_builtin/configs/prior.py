@@ -67,6 +67,16 @@ class LogMelLinearConfig(ComponentConfig):
     """Most L-BFGS iterations."""
 
     @model_validator(mode="after")
+    def _window_covers_the_hop(self) -> LogMelLinearConfig:
+        hop_samples = self.sample_rate_hz // 50
+        if self.n_fft < hop_samples:
+            raise ValueError(
+                f"n_fft = {self.n_fft} is shorter than the hop of 20 ms = {hop_samples} samples: sound between "
+                "windows would not be heard"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _bands_fit_the_rate(self) -> LogMelLinearConfig:
         if not self.f_min_hz < self.f_max_hz <= self.sample_rate_hz / 2:
             raise ValueError(
