@@ -10,8 +10,8 @@ import numba
 def compiled(signature: str, **options) -> Callable[[Callable], Callable]:
     """Compile a function for one signature when its module is imported, and keep the machine code on disk.
 
-    It is kept beside the source, or for a read-only installation in the user's own cache folder. Where neither
-    can be written, every process compiles anew: slower to start, with the same results.
+    It is kept beside the source, or for a read-only installation in the user's own cache folder. Where
+    neither can be written, every process compiles anew: slower to start, with the same results.
 
     Args:
         signature: numba's spelling of the argument and result types.

@@ -328,8 +328,8 @@ class Metric(ABC):
     """The names of the numbers that a summary table shows."""
 
     prediction_suffixes: ClassVar[tuple[str, ...] | None] = None
-    """What may stand between the recording's name and `.json` for the official evaluator to find a prediction
-    file (`""`: nothing); None: anything. Files with other names are scored here all the same, with a warning."""
+    """What may stand between the recording's name and `.json` for the official evaluator to find a
+    prediction file (`""`: nothing); None: anything. Files with other names are scored here all the same, with a warning."""
 
     label_suffixes: ClassVar[tuple[str, ...] | None] = None
     """Likewise for label files."""

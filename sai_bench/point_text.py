@@ -123,8 +123,8 @@ def _scaled(mantissa, exponent):
 def _parse(text, text_ends, points, sub_list_ends, counts, hard):
     """Fill points, ends of sub-lists (in points of their segmentation) and counts of both for each text.
 
-    Returns how many numbers are left to do, of which `hard` gets (flat index in points, start, stop) as far as
-    it is large enough, or -1 if a text is of another shape.
+    Returns how many numbers are left to do, of which `hard` gets (flat index in points, start, stop) as far
+    as it is large enough, or -1 if a text is of another shape.
     """
     left_to_do = 0
     position = point = sub_list = 0

@@ -1,9 +1,9 @@
 """Energy maps and masks of many annotations, fast: sums of float32 Gaussians, not yet the last bit.
 
-A Gaussian of chord length at row y and column x has the value exp((cos d - 1) / sigma^2) at an angle d. On the
-columns of one pixel row it depends on the distance to x alone, so points on whole pixels (away from the poles)
-share one kernel for each image row y; their energies are gathered in a grid first, and eight neighbours are
-drawn at once. Every other point gets its exponentials one by one.
+A Gaussian of chord length has the value exp((cos d - 1) / sigma^2) at an angle d. On the pixels of one row it
+depends on the distance in columns alone, so points on whole pixels (away from the poles) share one kernel for
+each image row; their energies are gathered in a grid first, and eight neighbours are drawn at once. Every
+other point gets its exponentials one by one.
 
 Sums differ from the evaluator's in the last digits. Masks in which that could matter are marked as doubtful.
 """
@@ -26,7 +26,7 @@ LOWEST_PEAK = 1e-9
 """A map with a lower peak is no region at all: the annotation is removed."""
 
 BLOCK = 8  # neighbouring points that are drawn at once
-_LANES = 16  # float32 numbers of the widest vector registers: no loop over columns leaves a rest
+_LANES = 16  # float32 numbers of a cache line, and of the widest vector registers
 _FEW = 2  # points of a block: drawn alone they take less time
 _U1, _U2, _U3, _U4, _U5, _U6, _U7 = map(np.uintp, range(1, BLOCK))
 _MARGIN = 192  # columns left of the image: half of it, and some
@@ -49,9 +49,10 @@ class Kernels(NamedTuple):
     """What a point of energy 1 draws, for each image row that it may stand on.
 
     Attributes:
-        values: of all kernels; each row of one has `BLOCK` - 1 zeros at its left and at least as many at its right.
+        values: of all kernels; each row has `_LANES` zeros at its left and enough at its right, so that it may
+            be added to more columns than its window has.
         layout: [180, 6] of each image row: first row of the kernel, how many (0: no kernel), first column
-            relative to the point, columns to draw for a block, columns of a stored row, place in `values`.
+            relative to the point, columns of the window, columns of a stored row, place in `values`.
     """
 
     values: np.ndarray
@@ -107,9 +108,21 @@ def new_slots(count: int) -> Slots:
 
 def new_canvas(kernels: Kernels) -> Canvas:
     """Return an empty canvas wide enough for every kernel."""
-    right = COLUMNS + (kernels.layout[:, 2] + kernels.layout[:, 3]).max()
-    width = _MARGIN + max(right, COLUMNS)
-    return Canvas(np.zeros((ROWS, COLUMNS), np.float32), np.zeros((ROWS, width), np.float32))
+    _, _, left, columns, *_ = kernels.layout.T
+    width = _whole_lines(_MARGIN + COLUMNS + max(0, (left + columns).max()) + 2 * _LANES)
+    # Every row starts with a cache line.
+    room = np.zeros(ROWS * width + _LANES, np.float32)
+    start = -room.ctypes.data % (_LANES * room.itemsize) // room.itemsize
+    wide = room[start : start + ROWS * width].reshape(ROWS, width)
+    return Canvas(np.zeros((ROWS, COLUMNS), np.float32), wide)
+
+
+def _whole_lines(columns):
+    """Return a number of columns, rounded up to whole cache lines."""
+    return (columns + _LANES - 1) // _LANES * _LANES
+
+
+_whole_lines_compiled = numba.njit(_whole_lines)
 
 
 def kernels_of(sigma_deg: float, cut_deg: float) -> Kernels:
@@ -124,14 +137,13 @@ def kernels_of(sigma_deg: float, cut_deg: float) -> Kernels:
     for y, (first, last, left, right, _, stop) in enumerate(painted_ranges(middle, cut_deg).tolist()):
         if stop:  # wrapped at both sides
             continue
-        columns = -(-(right - left + BLOCK - 1) // _LANES) * _LANES
-        kernel = np.zeros((last - first, columns + _LANES), np.float32)
+        kernel = np.zeros((last - first, _whole_lines(right - left + 3 * _LANES)), np.float32)
         apart = np.radians(np.arange(left, right) - COLUMNS / 2)
         loss = 1 - np.cos(_ROW_ELEVATION[first:last, None] - _ROW_ELEVATION[y])  # 1 - cos d
         loss = loss + np.outer(_ROW_COSINE[first:last] * _ROW_COSINE[y], 1 - np.cos(apart))
-        kernel[:, BLOCK - 1 : BLOCK - 1 + right - left] = np.exp(-loss / math.radians(sigma_deg) ** 2)
+        kernel[:, _LANES : _LANES + right - left] = np.exp(-loss / math.radians(sigma_deg) ** 2)
         place = sum(map(len, values))
-        layout[y] = first, last - first, left - COLUMNS // 2, columns, kernel.shape[1], place
+        layout[y] = first, last - first, left - COLUMNS // 2, right - left, kernel.shape[1], place
         values.append(kernel.ravel())
     return Kernels(np.concatenate([*values, np.zeros(1, np.float32)]), layout)
 
@@ -165,9 +177,10 @@ def draw(
 
 
 def tolerance(points, sigma):
-    """Return a bound on the relative difference to the evaluator's energies, and of those to the formula.
+    """Return a bound on the relative difference to the evaluator's energies, in and around masks.
 
-    The evaluator rounds azimuths to float32 (first part); sums of n numbers lose digits (second part).
+    The evaluator rounds azimuths to float32, which moves blobs by up to 3e-7 radians: on their flanks that is
+    1e-6 / sigma at most (first part, with a reserve). Sums of n numbers lose digits (second part).
 
     Args:
         points: how many.
@@ -286,13 +299,14 @@ def _add_grid_row(grid, row, leftmost, rightmost, values, layout, wide):
 
 @numba.njit(fastmath=True)
 def _add_point(wide, values, layout, column, energy):
-    """Draw one point."""
+    """Draw one point, in whole cache lines: to store across two of them takes longer."""
     first_row, rows, left, columns, stride, place = layout
     wide_flat, width = wide.reshape(wide.size), wide.shape[1]
+    before = (column + left) % _LANES
     for r in range(rows):
-        target = np.uintp((first_row + r) * width + column + left)
-        source = np.uintp(place + r * stride + BLOCK - 1)
-        for j in range(np.uintp(columns)):
+        target = np.uintp((first_row + r) * width + column + left - before)
+        source = np.uintp(place + r * stride + _LANES - before)
+        for j in range(np.uintp(_whole_lines_compiled(before + columns))):
             wide_flat[target + j] += values[source + j] * energy
 
 
@@ -305,14 +319,14 @@ def _add_block(wide, values, layout, column, energy):
     e4, e5, e6, e7 = energy[4], energy[5], energy[6], energy[7]
     for r in range(rows):
         target = np.uintp((first_row + r) * width + column + left)
-        source = np.uintp(place + r * stride)
-        for j in range(np.uintp(columns)):
+        source = np.uintp(place + r * stride + _LANES)
+        for j in range(np.uintp(_whole_lines_compiled(columns + BLOCK - 1))):
             k = source + j
             wide_flat[target + j] += (
-                (values[k + _U7] * e0 + values[k + _U6] * e1)
-                + (values[k + _U5] * e2 + values[k + _U4] * e3)
-                + (values[k + _U3] * e4 + values[k + _U2] * e5)
-                + (values[k + _U1] * e6 + values[k] * e7)
+                (values[k] * e0 + values[k - _U1] * e1)
+                + (values[k - _U2] * e2 + values[k - _U3] * e3)
+                + (values[k - _U4] * e4 + values[k - _U5] * e5)
+                + (values[k - _U6] * e6 + values[k - _U7] * e7)
             )
 
 
@@ -384,9 +398,9 @@ def _cut_out(energy, box, peak, threshold, slack, mask, scratch, region):
 
 
 @compiled(
-    "void(float64[:, ::1], int64[::1], int64[::1], float32[::1], int64[:, ::1], float32[:, ::1], float32[:, ::1],"
-    "float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], int64[:, ::1], float32[::1], int64[::1], boolean[::1],"
-    "float64, float64, float32)",
+    "void(float64[:, ::1], int64[::1], int64[::1], float32[::1], int64[:, ::1], float32[:, ::1],"
+    "float32[:, ::1], float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], int64[:, ::1], float32[::1],"
+    "int64[::1], boolean[::1], float64, float64, float32)",
 )
 def _draw(
     points,

@@ -38,8 +38,8 @@ def match_pairs(
     """Match detections of many classes and images to labels, separately at each IoU threshold.
 
     Args:
-        starts: [D + 1], where among the pairs those of each detection start; detections of one class and image
-            in descending score.
+        starts: [D + 1], where among the pairs those of each detection start; detections of one class and
+            image in descending score.
         label: [P] of each pair, for each detection in file order.
         iou: [P] float64.
         thresholds: [T].

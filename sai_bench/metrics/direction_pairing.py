@@ -48,15 +48,16 @@ def choose_pairs(
     # Elsewhere nobody has a choice.
     contested = np.unique(frame[pairs[kept & (times[pairs] > 1).any(axis=1), 0]])
     near = np.flatnonzero(kept & np.isin(frame[pairs[:, 0]], contested))
-    members = [_by_frame(indices, frame, contested) for indices in (labels, predictions)]
-    for own_labels, own_predictions, own in zip(
-        *members, _by_frame(near, frame[pairs[:, 0]], contested), strict=True
-    ):
+    groups = zip(
+        _by_frame(labels, frame, contested),
+        _by_frame(predictions, frame, contested),
+        _by_frame(near, frame[pairs[:, 0]], contested),
+        strict=True,
+    )
+    for own_labels, own_predictions, own in groups:
+        rows = np.searchsorted(own_labels, pairs[own, 0])
+        columns = np.searchsorted(own_predictions, pairs[own, 1])
         cost = np.full((len(own_labels), len(own_predictions)), _FORBIDDEN_DEG)
-        rows, columns = (
-            np.searchsorted(own_labels, pairs[own, 0]),
-            np.searchsorted(own_predictions, pairs[own, 1]),
-        )
         cost[rows, columns] = angle[own]
         assigned = np.zeros(cost.shape, dtype=bool)
         assigned[linear_sum_assignment(cost)] = True

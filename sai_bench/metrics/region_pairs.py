@@ -1,4 +1,4 @@
-"""How alike two regions are: IoU of their masks, and Pearson's r of their energies as the April evaluator has it."""
+"""How alike two regions are: IoU of their masks, and Pearson's r of their energies as in the April evaluator."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def compare_regions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compare pairs of n regions.
 
-    The correlation is over the union of both masks, grown by the four neighbours of each pixel two times over.
-    The image does not wrap around: the union stops at its border.
+    The correlation is over the union of both masks, grown by the four neighbours of each pixel two times
+    over. The image does not wrap around: the union stops at its border.
 
     Args:
         energy: [n, rows, columns] float32, not cut off at the mask.
@@ -39,7 +39,8 @@ def compare_regions(
         correlate: [P] bool, which pairs to correlate.
 
     Returns:
-        IoU [P], 0 if both masks are empty, and r [P], NaN where it is not wanted or not defined (also if a mask is empty).
+        IoU [P], 0 if both masks are empty; r [P], NaN where it is not wanted or not defined, and if a mask is
+        empty.
     """
     iou, correlation = np.zeros(len(pairs)), np.full(len(pairs), math.nan)
     _compare(energy, mask, box, area, pairs, correlate, iou, correlation)

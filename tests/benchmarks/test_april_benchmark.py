@@ -1,9 +1,9 @@
 """Time of the April metric, everything included, and its ratio to a plain implementation.
 
 Run with `pytest tests/benchmarks/test_april_benchmark.py --benchmark-enable -s`. Four recordings are read from
-JSON files, drawn, matched and combined, in one process and in two. Recordings are shorter than real ones (600
-frames and more), because all times are proportional to the number of annotations. The figures are printed and
-stand in the benchmark's `extra_info`.
+JSON files, drawn, matched and combined, in one process and in two. They are shorter than real ones of 600
+frames and more: all times are proportional to the number of annotations. The figures are printed and stand in
+the benchmark's `extra_info`.
 """
 
 import importlib.util
@@ -56,7 +56,7 @@ def region_points(rng, name, centre):
 
 
 def annotations(recording, name, per_source, scored):
-    """Regions of three sources a frame, anywhere but near the poles; labels and predictions of one overlap."""
+    """Regions of three sources a frame, not near the poles; those of one source overlap."""
     rng = np.random.default_rng([recording, scored])
     made = []
     for frame in range(DATA[name]["frames"]):

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -187,6 +188,53 @@ def test_equal_scores_rank_in_recording_order(april, region):
     miss = april.score_recording([region(around(90, 60), 4, score=0.5)], [])
     assert april.combine([hit, miss])["map"] == pytest.approx(1)
     assert april.combine([miss, hit])["map"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("block_points", [1, 100, 3000])
+def test_a_recording_scored_in_blocks_of_frames_gives_the_same_arrays(
+    april, sparse, monkeypatch, block_points
+):
+    labels, predictions = sparse
+    shuffled = [predictions[i] for i in np.random.default_rng(0).permutation(len(predictions))]
+    whole = april.score_recording(shuffled, labels)
+    monkeypatch.setattr("sai_bench_builtin.metrics.april_recording._BLOCK_POINTS", block_points)
+    in_blocks = april.score_recording(shuffled, labels)
+    assert whole.keys() == in_blocks.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(array, in_blocks[name])
+
+
+def test_only_the_hundred_best_valid_predictions_of_a_class_and_frame_count(april, plain_april, region):
+    rng = np.random.default_rng(0)
+    labels = [region(around(50 + 30 * k, 60), 4) for k in range(3)]
+    predictions = [
+        region([(x, y, 1.0), (x + 2, y, 0.5)], 4, score=float(rng.random()))
+        for x, y in rng.uniform([40, 50], [130, 70], (130, 2))
+    ]
+    predictions[::6] = [region([(50, 60, 0.0)], 4, score=1.0)] * len(predictions[::6])  # not valid
+    part = april.score_recording(predictions, labels)
+    assert len(part["detection_score"]) == 100
+    assert part["predictions_per_class"][4] == len(predictions) - len(predictions[::6])
+    plain = plain_april.evaluate([[[msgspec.to_builtins(a) for a in side] for side in (labels, predictions)]])
+    assert plain["map"] > 0.01
+    assert april.combine([part])["map"] == pytest.approx(plain["map"], abs=1e-12)
+
+
+def test_a_score_that_is_no_number_ranks_last(april, region):
+    labels = [region(around(50, 60), 4)]
+    miss, hit = region(around(200, 60), 4, score=math.nan), region(around(50, 60), 4, score=-5.0)
+    assert score(april, [miss, hit], labels)["map"] == pytest.approx(1)
+
+
+def test_overlap_is_the_iou_of_any_two_regions(april, region):
+    predictions = [region(around(50, 60), 4), region([(50, 60, 0.0)], 4), region(around(54, 60), 5)]
+    labels = [region(around(50, 60), 7), region(around(300, 60), 4)]
+    overlap = april.overlap(predictions, labels)
+    assert overlap.shape == (3, 2)
+    assert overlap[0, 0] == 1
+    assert 0.4 < overlap[2, 0] < 0.8
+    assert overlap[1].tolist() == overlap[:, 1].tolist()[:2] == [0, 0]
+    assert april.overlap([], labels).shape == (0, 2)
 
 
 def test_parts_are_plain_arrays_of_fixed_types(april, sparse):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sai_bench.metrics.average_precision import (
-    mask_iou,
+    MAX_DETECTIONS,
     match_detections,
+    match_pairs,
     precision_at_recall,
-    strongest_first,
 )
 
 HEIGHT, WIDTH = 12, 16
@@ -30,6 +30,11 @@ def random_images(rng, images, classes, most, score_levels):
     return [(regions(False), regions(True)) for _ in range(images)]
 
 
+def mask_iou(detections, labels):
+    iou = [[(d & g).sum() / (d | g).sum() for g in labels] for d in detections]
+    return np.array(iou).reshape(len(detections), len(labels))
+
+
 def our_precision(images):
     precision = np.full((10, 101, 13), -1.0)
     for category in range(13):
@@ -37,7 +42,7 @@ def our_precision(images):
         for labels, detections in images:
             wanted = [r["mask"] for r in labels if r["category"] == category]
             found = [r for r in detections if r["category"] == category]
-            found = [found[i] for i in strongest_first(np.array([r["score"] for r in found]))]
+            found = sorted(found, key=lambda r: -r["score"])[:MAX_DETECTIONS]
             label_count += len(wanted)
             scores += [r["score"] for r in found]
             matched.append(match_detections(mask_iou([r["mask"] for r in found], wanted)))
@@ -87,10 +92,21 @@ def test_iou_at_the_threshold_is_a_match():
     assert not match_detections(np.array([[0.5 - 1e-9]]), np.array([0.5])).any()
 
 
-def test_iou_counts_pixels():
-    a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
-    a[:2], b[1:3] = True, True
-    assert mask_iou([a], [b, a, ~a]).tolist() == [[4 / 12, 1.0, 0.0]]
+def test_many_images_match_at_once_as_each_does_alone():
+    rng = np.random.default_rng(0)
+    images = [rng.random((rng.integers(0, 5), rng.integers(0, 4))) for _ in range(30)]
+    starts, label, iou = [0], [], []
+    labels_before = 0
+    for image in images:
+        for row in image:
+            starts.append(starts[-1] + len(row))
+            label += range(labels_before, labels_before + len(row))
+            iou += row.tolist()
+        labels_before += image.shape[1]
+    together = match_pairs(np.array(starts), np.array(label), np.array(iou))
+    alone = np.concatenate([match_detections(image) for image in images])
+    assert 0.1 < together.mean() < 0.9
+    np.testing.assert_array_equal(together, alone)
 
 
 def test_class_without_detections_has_precision_zero():

@@ -71,8 +71,8 @@ class LogMelLinearConfig(ComponentConfig):
         hop_samples = self.sample_rate_hz // 50
         if self.n_fft < hop_samples:
             raise ValueError(
-                f"n_fft = {self.n_fft} is shorter than the hop of 20 ms = {hop_samples} samples: sound between "
-                "windows would not be heard"
+                f"n_fft = {self.n_fft} is shorter than the hop of 20 ms = {hop_samples} samples: sound "
+                "between windows would not be heard"
             )
         return self
 

@@ -1,7 +1,7 @@
 """What the April metric makes of one recording: valid regions, matched detections, pairs by direction.
 
-Everything runs over arrays of many frames at once; per frame and class there is little to do, and Python would
-take longer than the work itself.
+Everything runs over arrays of many frames at once: per frame and class there is so little to do that Python
+would take longer than the work itself.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class _Frames:
         }
 
     def _among_the_best(self, ranked: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Return which of the ranked predictions are valid and among the first 100 such of frame and class."""
+        """Return which ranked predictions are valid and among the first 100 such of frame and class."""
         group = (self._frame * CLASSES + self._category)[ranked]
         before = np.append(0, np.cumsum(valid[ranked]))  # valid ones before each
         rank = before[:-1] - before[np.searchsorted(group, group)]

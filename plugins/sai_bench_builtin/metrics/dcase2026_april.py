@@ -122,7 +122,8 @@ class April(Metric):
     def overlap(self, predictions: Sequence[Annotation], labels: Sequence[Annotation]) -> np.ndarray:
         """Return the IoU [P, G] of the masks, 0 for annotations that are not valid."""
         sets = PointSets.of([points_of(a.segmentation) for a in (*predictions, *labels)])
-        pairs = np.indices((len(predictions), len(labels))).reshape(2, -1).T + [0, len(predictions)]
+        pairs = np.indices((len(predictions), len(labels))).reshape(2, -1).T
+        pairs = pairs + np.array([0, len(predictions)])  # labels come after the predictions
         compared = self._renderer.compare(
             sets, self._config.energy_threshold, pairs, correlate=np.zeros(len(pairs), dtype=bool)
         )

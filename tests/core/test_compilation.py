@@ -1,0 +1,63 @@
+"""Compiled code is kept where possible, and works where nothing can be kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODULE = """
+from sai_bench.compilation import compiled
+
+@compiled("float64(float64)")
+def half(x):
+    return x / 2
+"""
+
+
+@pytest.fixture
+def run_in(tmp_path):
+    """Import a module with a compiled function in a fresh process, in a folder of our own."""
+    (tmp_path / "halving.py").write_text(MODULE)
+
+    def run(**environment):
+        code = "import halving; print(halving.half(3.0), sum(halving.half.stats.cache_hits.values()))"
+        kept = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**kept, "PYTHONPATH": str(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    return run
+
+
+def test_code_is_compiled_once_and_then_loaded(run_in):
+    assert run_in() == ["1.5", "0"]
+    assert run_in() == ["1.5", "1"]
+
+
+def test_where_nothing_can_be_written_each_process_compiles(run_in, tmp_path):
+    # A file where a folder is wanted cannot be written into, not even by root.
+    (tmp_path / "__pycache__").write_text("")
+    (tmp_path / "home").write_text("")
+    unwritable = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home")}
+    for _ in range(2):
+        assert run_in(**unwritable, PYTHONDONTWRITEBYTECODE="1") == ["1.5", "0"]
+
+
+def test_where_only_the_users_folder_can_be_written_code_is_kept_there(run_in, tmp_path):
+    (tmp_path / "__pycache__").write_text("")
+    environment = {
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    assert run_in(**environment) == ["1.5", "0"]
+    assert run_in(**environment) == ["1.5", "1"]
+    assert list(Path(tmp_path / "cache").rglob("*.nbc"))
