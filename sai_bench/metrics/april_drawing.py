@@ -49,8 +49,8 @@ class Kernels(NamedTuple):
     """What a point of energy 1 draws, for each image row that it may stand on.
 
     Attributes:
-        values: of all kernels; each row has `_LANES` zeros at its left and enough at its right, so that it may
-            be added to more columns than its window has.
+        values: of all kernels; each row has `_LANES` zeros at its left and enough at its right, so that it
+            may be added to more columns than its window has.
         layout: [180, 6] of each image row: first row of the kernel, how many (0: no kernel), first column
             relative to the point, columns of the window, columns of a stored row, place in `values`.
     """

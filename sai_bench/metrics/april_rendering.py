@@ -9,8 +9,8 @@ fraction of its own peak.
 
 Maps are drawn fast (`april_drawing`), in another order of operations than the evaluator's. A difference in
 the last digits can move a pixel into or out of a mask; where that is possible, the energy of the pixels
-concerned is computed again in the evaluator's own order (`april_exact`). So masks are the evaluator's pixel by
-pixel, and whatever depends on masks alone, average precision above all, is exact.
+concerned is computed again in the evaluator's own order (`april_exact`). So masks are the evaluator's pixel
+by pixel, and whatever depends on masks alone, average precision above all, is exact.
 """
 
 from __future__ import annotations

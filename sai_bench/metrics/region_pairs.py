@@ -1,4 +1,4 @@
-"""How alike two regions are: IoU of their masks, and Pearson's r of their energies as in the April evaluator."""
+"""How alike two regions are: IoU of masks, and Pearson's r of energies as in the April evaluator."""
 
 from __future__ import annotations
 
