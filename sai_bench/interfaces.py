@@ -329,8 +329,8 @@ class Metric(ABC):
 
     prediction_suffixes: ClassVar[tuple[str, ...] | None] = None
     """What may stand between the recording's name and `.json` for the official evaluator to find a
-    prediction file (`""`: nothing); None: anything. Files with other names are scored here all the same, with a
-    warning."""
+    prediction file (`""`: nothing); None: anything. Files with other names are scored here all the same,
+    with a warning."""
 
     label_suffixes: ClassVar[tuple[str, ...] | None] = None
     """Likewise for label files."""

@@ -19,14 +19,14 @@ from numba import types
 from numba.extending import intrinsic
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.april_windows import column_ranges, painted_ranges, window
-from sai_bench.sphere import COLUMNS, ROWS, elevation_deg
+from sai_bench.metrics.april_kernels import LANES, ROW_COSINE, ROW_ELEVATION, Kernels, whole_lines
+from sai_bench.metrics.april_windows import column_ranges, window
+from sai_bench.sphere import COLUMNS, ROWS
 
 LOWEST_PEAK = 1e-9
 """A map with a lower peak is no region at all: the annotation is removed."""
 
 BLOCK = 8  # neighbouring points that are drawn at once
-_LANES = 16  # float32 numbers of a cache line, and of the widest vector registers
 _FEW = 2  # points of a block: drawn alone they take less time
 _U1, _U2, _U3, _U4, _U5, _U6, _U7 = map(np.uintp, range(1, BLOCK))
 _MARGIN = 192  # columns left of the image: half of it, and some
@@ -39,24 +39,9 @@ _POWER_OF_TWO = tuple(
 )
 _LEAST_EXPONENT = np.float32(-126)  # of a normal float32
 
-_ROW_ELEVATION = np.radians(elevation_deg(np.arange(ROWS)))
-_ROW_SINE, _ROW_COSINE = np.sin(_ROW_ELEVATION), np.cos(_ROW_ELEVATION)
+_ROW_SINE = np.sin(ROW_ELEVATION)
 _COLUMN_AZIMUTH = np.radians(np.arange(COLUMNS) - 180.0)
 _COLUMN_SINE, _COLUMN_COSINE = np.sin(_COLUMN_AZIMUTH), np.cos(_COLUMN_AZIMUTH)
-
-
-class Kernels(NamedTuple):
-    """What a point of energy 1 draws, for each image row that it may stand on.
-
-    Attributes:
-        values: of all kernels; each row has `_LANES` zeros at its left and enough at its right, so that it
-            may be added to more columns than its window has.
-        layout: [180, 6] of each image row: first row of the kernel, how many (0: no kernel), first column
-            relative to the point, columns of the window, columns of a stored row, place in `values`.
-    """
-
-    values: np.ndarray
-    layout: np.ndarray
 
 
 class Canvas(NamedTuple):
@@ -109,43 +94,12 @@ def new_slots(count: int) -> Slots:
 def new_canvas(kernels: Kernels) -> Canvas:
     """Return an empty canvas wide enough for every kernel."""
     _, _, left, columns, *_ = kernels.layout.T
-    width = _whole_lines(_MARGIN + COLUMNS + max(0, (left + columns).max()) + 2 * _LANES)
+    width = whole_lines(_MARGIN + COLUMNS + max(0, (left + columns).max()) + 2 * LANES)
     # Every row starts with a cache line.
-    room = np.zeros(ROWS * width + _LANES, np.float32)
-    start = -room.ctypes.data % (_LANES * room.itemsize) // room.itemsize
+    room = np.zeros(ROWS * width + LANES, np.float32)
+    start = -room.ctypes.data % (LANES * room.itemsize) // room.itemsize
     wide = room[start : start + ROWS * width].reshape(ROWS, width)
     return Canvas(np.zeros((ROWS, COLUMNS), np.float32), wide)
-
-
-def _whole_lines(columns):
-    """Return a number of columns, rounded up to whole cache lines."""
-    return (columns + _LANES - 1) // _LANES * _LANES
-
-
-_whole_lines_compiled = numba.njit(_whole_lines)
-
-
-def kernels_of(sigma_deg: float, cut_deg: float) -> Kernels:
-    """Return the kernels of all image rows whose windows are no full ring.
-
-    Within such a row all windows are alike, wherever the point stands.
-    """
-    rows = np.arange(ROWS, dtype=float)
-    middle = np.column_stack([np.full(ROWS, COLUMNS / 2), rows, np.ones(ROWS)])
-    layout = np.zeros((ROWS, 6), np.int64)
-    values: list[np.ndarray] = []
-    for y, (first, last, left, right, _, stop) in enumerate(painted_ranges(middle, cut_deg).tolist()):
-        if stop:  # wrapped at both sides
-            continue
-        kernel = np.zeros((last - first, _whole_lines(right - left + 3 * _LANES)), np.float32)
-        apart = np.radians(np.arange(left, right) - COLUMNS / 2)
-        loss = 1 - np.cos(_ROW_ELEVATION[first:last, None] - _ROW_ELEVATION[y])  # 1 - cos d
-        loss = loss + np.outer(_ROW_COSINE[first:last] * _ROW_COSINE[y], 1 - np.cos(apart))
-        kernel[:, _LANES : _LANES + right - left] = np.exp(-loss / math.radians(sigma_deg) ** 2)
-        place = sum(map(len, values))
-        layout[y] = first, last - first, left - COLUMNS // 2, right - left, kernel.shape[1], place
-        values.append(kernel.ravel())
-    return Kernels(np.concatenate([*values, np.zeros(1, np.float32)]), layout)
 
 
 def draw(
@@ -189,7 +143,7 @@ def tolerance(points, sigma):
     return 1.4e-6 / sigma + 2.4e-7 * math.sqrt(points)
 
 
-_tolerance = numba.njit(tolerance)
+_tolerance, _whole_lines = numba.njit(tolerance), numba.njit(whole_lines)
 
 
 @intrinsic
@@ -254,8 +208,8 @@ def _add_exponentials(wide, scratch, x, y, energy, first_row, last_row, first_co
     to_exponent = -1.0 / (sigma * sigma * math.log(2.0))  # of two
     loudness = np.float32(energy)
     for row in range(first_row, last_row):
-        along = np.float32(to_exponent * (1.0 - (_ROW_COSINE[row] * cosine + _ROW_SINE[row] * sine)))
-        weight = np.float32(to_exponent * _ROW_COSINE[row] * cosine)
+        along = np.float32(to_exponent * (1.0 - (ROW_COSINE[row] * cosine + _ROW_SINE[row] * sine)))
+        weight = np.float32(to_exponent * ROW_COSINE[row] * cosine)
         target = wide[row, _MARGIN + first_column : _MARGIN + last_column]
         for j in range(len(across)):
             target[j] += loudness * _power_of_two(along + weight * across[j])
@@ -302,11 +256,11 @@ def _add_point(wide, values, layout, column, energy):
     """Draw one point, in whole cache lines: to store across two of them takes longer."""
     first_row, rows, left, columns, stride, place = layout
     wide_flat, width = wide.reshape(wide.size), wide.shape[1]
-    before = (column + left) % _LANES
+    before = (column + left) % LANES
     for r in range(rows):
         target = np.uintp((first_row + r) * width + column + left - before)
-        source = np.uintp(place + r * stride + _LANES - before)
-        for j in range(np.uintp(_whole_lines_compiled(before + columns))):
+        source = np.uintp(place + r * stride + LANES - before)
+        for j in range(np.uintp(_whole_lines(before + columns))):
             wide_flat[target + j] += values[source + j] * energy
 
 
@@ -319,8 +273,8 @@ def _add_block(wide, values, layout, column, energy):
     e4, e5, e6, e7 = energy[4], energy[5], energy[6], energy[7]
     for r in range(rows):
         target = np.uintp((first_row + r) * width + column + left)
-        source = np.uintp(place + r * stride + _LANES)
-        for j in range(np.uintp(_whole_lines_compiled(columns + BLOCK - 1))):
+        source = np.uintp(place + r * stride + LANES)
+        for j in range(np.uintp(_whole_lines(columns + BLOCK - 1))):
             k = source + j
             wide_flat[target + j] += (
                 (values[k] * e0 + values[k - _U1] * e1)

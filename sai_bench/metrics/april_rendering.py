@@ -25,13 +25,14 @@ import numpy as np
 
 from sai_bench.compilation import compiled
 from sai_bench.errors import AnnotationError
-from sai_bench.metrics.april_drawing import LOWEST_PEAK, draw, kernels_of, new_canvas, new_slots, tolerance
+from sai_bench.metrics.april_drawing import LOWEST_PEAK, draw, new_canvas, new_slots, tolerance
 from sai_bench.metrics.april_exact import exact_energies, exact_map
+from sai_bench.metrics.april_kernels import kernels_of
 from sai_bench.metrics.april_windows import WINDOW_SIGMAS, painted_ranges
 from sai_bench.metrics.region_pairs import compare_regions
 from sai_bench.sphere import COLUMNS, ROWS
 
-_SLOTS = 16  # annotations drawn at a time: few enough to stay near the processor
+_SLOTS = 32  # annotations drawn at a time: few enough to stay near the processor
 _HALF_PIXEL_DIAGONAL_RAD = 0.0125
 _LARGEST_ENERGY = 1e30  # sums of more might not fit a float32
 

@@ -1,9 +1,9 @@
 """Time of the April metric, everything included, and its ratio to a plain implementation.
 
-Run with `pytest tests/benchmarks/test_april_benchmark.py --benchmark-enable -s`. Four recordings are read from
-JSON files, drawn, matched and combined, in one process and in two. They are shorter than real ones of 600
-frames and more: all times are proportional to the number of annotations. The figures are printed and stand in
-the benchmark's `extra_info`.
+Run with `pytest tests/benchmarks/test_april_benchmark.py --benchmark-enable -s`. Four recordings are read
+from JSON files, drawn, matched and combined, in one process and in two. They are shorter than real ones of
+600 frames and more: all times are proportional to the number of annotations. The figures are printed and
+stand in the benchmark's `extra_info`.
 """
 
 import importlib.util

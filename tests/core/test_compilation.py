@@ -42,6 +42,17 @@ def test_code_is_compiled_once_and_then_loaded(run_in):
     assert run_in() == ["1.5", "1"]
 
 
+def test_code_of_another_module_is_part_of_what_is_compiled(run_in, tmp_path):
+    divisor = tmp_path / "divisor.py"
+    divisor.write_text("import numba\n\n@numba.njit\ndef divide(x):\n    return x / 2\n")
+    imported = MODULE.replace("\n\n@", "\nfrom divisor import divide\n\n@").replace("x / 2", "divide(x)")
+    (tmp_path / "halving.py").write_text(imported)
+    assert run_in() == ["1.5", "0"]
+    assert run_in() == ["1.5", "1"]
+    divisor.write_text("import numba\n\n@numba.njit\ndef divide(x):\n    return x / 20\n")
+    assert run_in() == ["0.15", "0"]
+
+
 def test_where_nothing_can_be_written_each_process_compiles(run_in, tmp_path):
     # A file where a folder is wanted cannot be written into, not even by root.
     (tmp_path / "__pycache__").write_text("")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sai_bench.metrics import april_rendering
-from sai_bench.metrics.april_drawing import kernels_of
 from sai_bench.metrics.april_exact import exact_energies, exact_map
+from sai_bench.metrics.april_kernels import kernels_of
 from sai_bench.metrics.april_rendering import AprilRenderer, PointSets
 from sai_bench.metrics.april_windows import painted_ranges, window
 
