@@ -169,7 +169,8 @@ def _clear(energy, mask, box):
 def _add_points(points, values, layout, grid, wide, scratch, sigma, cut, box):
     """Add an annotation's points to the wide map; `box` becomes the part of it that may be painted."""
     first_row, last_row, first_column, last_column = ROWS, 0, 2 * COLUMNS, -COLUMNS
-    top, bottom, leftmost, rightmost = ROWS, -1, COLUMNS, -1  # of points in the grid
+    top, leftmost = grid.shape  # of points in the grid: none yet
+    bottom, rightmost = -top, -leftmost
     for i in range(len(points)):
         x, y, energy = points[i, 0], points[i, 1], points[i, 2]
         in_image = 0 <= x < COLUMNS and 0 <= y < ROWS

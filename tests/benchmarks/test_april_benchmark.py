@@ -6,6 +6,7 @@ from JSON files, drawn, matched and combined, in one process and in two. They ar
 stand in the benchmark's `extra_info`.
 """
 
+import functools
 import importlib.util
 import io
 import json
@@ -27,9 +28,9 @@ SOURCES = 3  # of a frame
 LABELS, PREDICTIONS = 1, 2  # of a source
 
 DATA = {
-    "dense": {"points": 1200, "frames": 10, "plain_frames": 1},
-    "sparse whole": {"points": 40, "frames": 100, "plain_frames": 8},
-    "sparse fractional": {"points": 40, "frames": 100, "plain_frames": 8},
+    "dense": {"points": 1200, "frames": 6, "plain_frames": 1},
+    "sparse whole": {"points": 40, "frames": 60, "plain_frames": 8},
+    "sparse fractional": {"points": 40, "frames": 60, "plain_frames": 8},
 }
 
 
@@ -74,17 +75,22 @@ def annotations(recording, name, per_source, scored):
     return made
 
 
-@pytest.fixture
-def files(tmp_path, request):
-    """Return the prediction and label file of each recording."""
-    pairs = []
-    for recording in range(RECORDINGS):
-        pair = tmp_path / f"mix{recording}_inference.json", tmp_path / f"mix{recording}_std.json"
-        for path, per_source, scored in zip(pair, (PREDICTIONS, LABELS), (True, False), strict=True):
-            made = annotations(recording, request.param, per_source, scored)
-            path.write_text(json.dumps({"annotations": made}))
-        pairs.append(FilePair(f"mix{recording}", *pair))
-    return pairs
+@pytest.fixture(scope="module")
+def files_of(tmp_path_factory):
+    """Make the prediction and label file of each recording, once for each kind of data."""
+
+    @functools.cache
+    def write(name):
+        folder = tmp_path_factory.mktemp("recordings")
+        pairs = []
+        for recording in range(RECORDINGS):
+            pair = folder / f"mix{recording}_inference.json", folder / f"mix{recording}_std.json"
+            for path, per_source, scored in zip(pair, (PREDICTIONS, LABELS), (True, False), strict=True):
+                path.write_text(json.dumps({"annotations": annotations(recording, name, per_source, scored)}))
+            pairs.append(FilePair(f"mix{recording}", *pair))
+        return pairs
+
+    return write
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +114,10 @@ def plain_seconds(plain_april, best_seconds, files, name):
     return 1000 * seconds / (few * SOURCES * (LABELS + PREDICTIONS))
 
 
-@pytest.mark.parametrize(("files", "name"), [(name, name) for name in DATA], indirect=["files"])
-@pytest.mark.parametrize("processes", [1, 2])
-def test_time_of_april_scores(benchmark, plain_april, best_seconds, work, files, name, processes):
+@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two processes"])
+def test_time_of_april_scores(benchmark, plain_april, best_seconds, work, files_of, name, processes):
+    files = files_of(name)
     with joblib.Parallel(n_jobs=processes) as parallel:
 
         def score():
