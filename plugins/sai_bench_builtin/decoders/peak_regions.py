@@ -78,7 +78,7 @@ class PeakRegions(Decoder):
 
     def __init__(self, config: PeakRegionsConfig, sphere: SphereSpec):
         self.config = config
-        self.candidates = config.output(sphere)
+        config.output(sphere)  # refuses a map that is no steered power
         self.grid = (sphere.height, sphere.width)
         self.vectors = _grid_vectors(*self.grid)
         self.area = _cell_areas(*self.grid)
