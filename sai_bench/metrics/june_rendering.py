@@ -13,6 +13,7 @@ asked in the evaluator's own way. Everywhere else the own triangulation gives th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from sai_bench.segmentation import point_sets_of
 
 ROWS, COLUMNS = 50, 100
 PLANE_COLUMNS = 2 * COLUMNS
+_ALL_COLUMNS = (1 << COLUMNS) - 1
 SMALLEST_PEAK = 1e-8
 """Maps with a lower peak are not scaled to peak 1."""
 
@@ -35,6 +37,9 @@ _MOST_POINTS = 20_000
 """Larger sets go to Qhull, whose time grows more slowly."""
 _QHULL_OPTIONS = "Qbb Qc Qz Q12 Q5"
 """SciPy's own, and Q5: no check of outer planes when all is done, which takes a tenth of the time."""
+_REMEMBERED = 256
+"""Maps (10 MB). The label of a source that stands still is the same in frame after frame."""
+
 _CROWDED = 60.0
 _CLEAR = 1e-3
 """How far from its border, in canvas units, a position must be to lie in a region beyond doubt."""
@@ -59,16 +64,47 @@ class JuneMap(NamedTuple):
         return self.last_row <= self.first_row
 
 
+EMPTY_MAP = JuneMap(np.zeros((ROWS, COLUMNS)), 0, 0)
+"""What overlaps nothing."""
+
+
+class Footprint(NamedTuple):
+    """Where the points of one annotation may draw something: bit n is set for row (column) n."""
+
+    rows: int
+    columns: int
+
+    def meets(self, other: Footprint) -> bool:
+        """Return whether two annotations may draw on a common pixel."""
+        return bool(self.rows & other.rows and self.columns & other.columns)
+
+
+def footprint(segmentation: Sequence[Sequence[Sequence[float]]]) -> Footprint:
+    """Return the rows and columns that one annotation's point sets span."""
+    rows = columns = 0
+    for points in point_sets_of(segmentation):
+        first_row, last_row, first_column, last_column = _span(points)
+        rows |= _bits(first_row, last_row)
+        span = _bits(first_column, last_column)
+        columns |= span & _ALL_COLUMNS | span >> COLUMNS
+    return Footprint(rows, columns)
+
+
 def render(segmentation: Sequence[Sequence[Sequence[float]]]) -> JuneMap:
-    """Return the map of one annotation's point sets.
+    """Return the map of one annotation's point sets. It is shared: leave its energy as it is.
 
     Args:
         segmentation: sets of (x, y, intensity) with x in 0 ... 360 and y in 0 ... 180.
     """
+    return _render(tuple(points.tobytes() for points in point_sets_of(segmentation)))
+
+
+@lru_cache(_REMEMBERED)
+def _render(point_sets: tuple[bytes, ...]) -> JuneMap:
     energy = np.zeros((ROWS, COLUMNS))
     triangulated = False
-    for points in point_sets_of(segmentation):
-        triangulated |= _draw(energy, points)
+    for content in point_sets:
+        triangulated |= _draw(energy, np.frombuffer(bytearray(content)).reshape(-1, 3))
     first, last = _occupied_rows(energy)
     if not triangulated:
         energy = energy.astype(np.float32)
@@ -141,6 +177,27 @@ def _on_plane(points):
             if x[i] <= left_of_gap:
                 x[i] = np.float32(np.float32(x[i]) + np.float32(COLUMNS))
     return x, y, intensity, ordinary
+
+
+def _bits(first: int, last: int) -> int:
+    return (1 << last + 1) - (1 << first) if first <= last else 0
+
+
+@compiled("UniTuple(int64, 4)(float64[:, ::1])")
+def _span(points):
+    """Return the first and last row, first and last column of the plane that points [n, 3] may draw on."""
+    if not len(points):
+        return 0, -1, 0, -1
+    x, y, _, _ = _on_plane(points)
+    first_row, last_row = int(np.floor(y.min())), int(np.ceil(y.max()))
+    first_column, last_column = int(np.floor(x.min())), int(np.ceil(x.max()))
+    # Single points beyond the last row or column are set on it.
+    return (
+        min(first_row, ROWS - 1),
+        min(last_row, ROWS - 1),
+        min(first_column, PLANE_COLUMNS - 1),
+        min(last_column, PLANE_COLUMNS - 1),
+    )
 
 
 @compiled("boolean(float64[:, ::1])")

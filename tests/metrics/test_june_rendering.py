@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import Delaunay
 
-from sai_bench.metrics.june_rendering import draws_infinity, draws_nothing, render
+from sai_bench.metrics.june_rendering import draws_infinity, draws_nothing, footprint, render
 from sai_bench.metrics.sure_triangulation import is_sound, sure_triangles, triangulate
 
 BLOB = [(50.0, 60.0, 1.0), (70.0, 60.0, 0.5), (60.0, 80.0, 0.25), (52.0, 75.0, 0.9)]
@@ -62,6 +62,10 @@ def test_maps_equal_griddata_on_the_whole_canvas(plain_june, make, decimals, see
         occupied = np.flatnonzero(plain.any(axis=1))
         if len(occupied):
             assert (drawn.first_row, drawn.last_row) == (occupied[0], occupied[-1] + 1)
+        where = footprint([points])
+        rows, columns = np.nonzero(plain)
+        assert all(where.rows >> int(row) & 1 for row in rows)
+        assert all(where.columns >> int(column) & 1 for column in columns)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -186,6 +190,15 @@ def test_what_lies_between_the_positions_or_has_no_energy_draws_nothing(points):
     assert draws_nothing([points])
     assert render([points]).is_empty
     assert not draws_nothing([points, BLOB])
+
+
+def test_footprints_of_regions_apart_do_not_meet():
+    shifted = [[(x + dx, y + dy, e) for x, y, e in BLOB] for dx, dy in ((200, 0), (0, 80), (5, 5))]
+    own = footprint([BLOB])
+    assert [own.meets(footprint([other])) for other in shifted] == [False, False, True]
+    both_sides_of_the_seam = [(x - 60 if x > 60 else x + 300, y, e) for x, y, e in BLOB]
+    assert footprint([both_sides_of_the_seam]).meets(footprint([[(0.0, 60.0, 1.0)]]))
+    assert not footprint([[]]).meets(own)
 
 
 def test_peaks_are_one_unless_hardly_there():

@@ -22,7 +22,7 @@ import numpy as np
 
 from sai_bench.interfaces import AnnotationRole, Metric
 from sai_bench.metrics.june_matching import assign, label_correlation, soft_iou
-from sai_bench.metrics.june_rendering import JuneMap, draws_nothing, render
+from sai_bench.metrics.june_rendering import EMPTY_MAP, JuneMap, draws_nothing, footprint, render
 from sai_bench.metrics.june_summary import NO_LABEL, summarise, warnings_about
 from sai_bench.sphere import CLASSES
 
@@ -141,19 +141,13 @@ def _score_group(
 ) -> None:
     """Score the predictions and labels of one class in one frame."""
     scores.labels[category] += len(labels)
-    if not (predictions and labels):
-        # Nothing to match: only tell whether the maps would be empty.
-        for side, annotations in enumerate((labels, predictions)):
-            scores.empty_maps[side] += sum(draws_nothing(a.segmentation) for a in annotations)
-        pairs = {}
-    else:
-        label_maps, prediction_maps = (
-            [render(a.segmentation) for a in side] for side in (labels, predictions)
-        )
-        scores.empty_maps += (_empty(label_maps), _empty(prediction_maps))
-        pairs = assign(prediction_maps, label_maps)
+    label_maps, prediction_maps = _maps_of(labels, predictions), _maps_of(predictions, labels)
+    scores.empty_maps += (_count_empty(labels, label_maps), _count_empty(predictions, prediction_maps))
+    pairs = assign(*([map_ or EMPTY_MAP for map_ in maps] for maps in (prediction_maps, label_maps)))
     for index, (label, iou) in sorted(pairs.items()):
-        r = label_correlation(label_maps[label], prediction_maps[index])
+        r = math.nan
+        if label_maps[label] and prediction_maps[index]:
+            r = label_correlation(label_maps[label], prediction_maps[index])
         scores.detections.append((category, _score(predictions[index]), iou, r))
     for index, prediction in enumerate(predictions):
         if index not in pairs:
@@ -168,8 +162,22 @@ def _by_frame_and_class(annotations: Iterable[Annotation]) -> dict[_Key, list[An
     return groups
 
 
-def _empty(maps: list[JuneMap]) -> int:
-    return sum(one.is_empty for one in maps)
+def _maps_of(annotations: Sequence[Annotation], others: Sequence[Annotation]) -> list[JuneMap | None]:
+    """Return the map of each annotation, None for those that can overlap no other: that saves drawing."""
+    if not others:
+        return [None] * len(annotations)
+    footprints = [footprint(other.segmentation) for other in others]
+    return [
+        render(a.segmentation) if any(map(footprint(a.segmentation).meets, footprints)) else None
+        for a in annotations
+    ]
+
+
+def _count_empty(annotations: Sequence[Annotation], maps: Sequence[JuneMap | None]) -> int:
+    return sum(
+        map_.is_empty if map_ else draws_nothing(a.segmentation)
+        for a, map_ in zip(annotations, maps, strict=True)
+    )
 
 
 def _score(prediction: Annotation) -> float:
