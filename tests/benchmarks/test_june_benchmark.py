@@ -1,39 +1,29 @@
 """Time of the June metric, everything included, and its ratio to a plain implementation.
 
-Run with `pytest tests/benchmarks/test_june_benchmark.py --benchmark-enable -s`. Recordings are read from JSON
-files, drawn, matched and combined in one process. They are shorter than real ones, because all times are
-proportional to the number of annotations. The plain implementation does what the evaluator does. The figures
-are printed and stand in the benchmark's `extra_info`.
+Run with `pytest tests/benchmarks/test_june_benchmark.py --benchmark-enable -s`. Four
+recordings of 600 frames are read from JSON files, drawn, matched and combined, in one process and in two. The
+plain implementation does what the evaluator does. The figures are printed and stand in the benchmark's
+`extra_info`.
 """
 
-import importlib.util
+import functools
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sai_bench_builtin.configs.metric import JuneConfig
-from sai_bench_builtin.metrics.dcase2026_june import June
+from sai_bench.metrics.pairing import FilePair
 
-PLAIN_PATH = Path(__file__).parents[1] / "metrics" / "plain_june.py"
 RECORDINGS = 4
 SOURCES = 2  # of a frame, most of them found, with one to three false alarms of any class
 
 DATA = {
-    "sparse whole": {"points": (20, 60), "frames": 60, "plain_frames": 15, "radius": 16},
-    "sparse fractional": {"points": (20, 60), "frames": 60, "plain_frames": 15, "radius": 16},
-    "dense whole": {"points": (300, 600), "frames": 12, "plain_frames": 4, "radius": 22},
-    "dense fractional": {"points": (300, 600), "frames": 12, "plain_frames": 4, "radius": 22},
+    "sparse whole": {"points": (20, 60), "plain_frames": 15, "radius": 16},
+    "sparse fractional": {"points": (20, 60), "plain_frames": 15, "radius": 16},
+    "dense whole": {"points": (300, 600), "plain_frames": 4, "radius": 22},
+    "dense fractional": {"points": (300, 600), "plain_frames": 4, "radius": 22},
 }
-
-
-@pytest.fixture(scope="module")
-def plain_june():
-    spec = importlib.util.spec_from_file_location("plain_june", PLAIN_PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+"""Kind of data -> points of a region, how much the slow plain implementation gets, degrees."""
 
 
 def region(rng, name, centre):
@@ -47,7 +37,7 @@ def region(rng, name, centre):
     return rng.permutation(np.column_stack([places, energy])).tolist()
 
 
-def recording(rng, name):
+def recording(rng, name, frames):
     labels, predictions = [], []
 
     def add(side, frame, category, centre):
@@ -56,7 +46,7 @@ def recording(rng, name):
             entry["score"] = round(rng.random(), 9)
         side.append({**entry, "segmentation": [region(rng, name, centre)]})
 
-    for frame in range(DATA[name]["frames"]):
+    for frame in range(frames):
         for source in range(SOURCES):
             centre = np.array([60 + 200 * source, 90]) + 30 * np.sin(frame / 20 + source)
             category = int(source * 5 + frame // 20) % 13
@@ -68,45 +58,46 @@ def recording(rng, name):
     return labels, predictions
 
 
-def written(folder, name, frames):
-    """Write recordings, cut to their first frames; return [(labels, predictions), ...] paths and a count."""
-    rng, paths, total = np.random.default_rng(0), [], 0
-    for index in range(RECORDINGS):
-        pair = []
-        for side, annotations in zip(("labels", "predictions"), recording(rng, name), strict=True):
-            kept = [a for a in annotations if a["metadata_frame_index"] < frames]
-            total += len(kept)
-            pair.append(folder / f"{side}_{frames}_{index}.json")
-            pair[-1].write_text(json.dumps({"annotations": kept}))
-        paths.append(tuple(pair))
-    return paths, total
+@pytest.fixture(scope="module")
+def files_of(tmp_path_factory):
+    """Make the files of each recording, once for each kind of data; return them and count annotations."""
+
+    @functools.cache
+    def write(name, frames):
+        folder = tmp_path_factory.mktemp("recordings")
+        rng, files, total = np.random.default_rng(0), [], 0
+        for index in range(RECORDINGS):
+            pair = FilePair(f"mix{index}", folder / f"mix{index}.json", folder / f"mix{index}_std.json")
+            sides = recording(rng, name, frames)
+            for path, annotations in zip((pair.labels, pair.predictions), sides, strict=True):
+                path.write_text(json.dumps({"annotations": annotations}, separators=(",", ":")))
+                total += len(annotations)
+            files.append(pair)
+        return files, total
+
+    return write
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_time_of_scoring_with_june_and_its_ratio_to_the_plain_implementation(
-    benchmark, plain_june, best_seconds, tmp_path, name
+@pytest.mark.parametrize("processes", [1, 2], ids=["one process", "two processes"])
+def test_time_of_june_scores(
+    benchmark, plain_metric, best_seconds, score_files, files_of, frames, name, processes
 ):
-    paths, total = written(tmp_path, name, DATA[name]["frames"])
-    metric = June(JuneConfig())
-
-    def score():
-        parts = [
-            metric.score_recording(metric.read(p, "prediction"), metric.read(g, "label")) for g, p in paths
-        ]
-        return metric.combine(parts)
-
-    result = benchmark.pedantic(score, rounds=5, warmup_rounds=1)
+    files, total = files_of(name, frames)
+    result = score_files("dcase2026_june", files, processes)
     assert result["counts"]["labels"] + result["counts"]["predictions"] == total
     if benchmark.disabled:
         return
-    seconds_per_annotation = benchmark.stats.stats.min / total
+    per_thousand_s = 1000 * benchmark.stats.stats.min / total
     # The plain implementation is slow: some of the frames must do.
-    few, few_total = written(tmp_path, name, DATA[name]["plain_frames"])
-    plain_seconds = best_seconds(lambda: plain_june.evaluate([tuple(map(plain_june.load, f)) for f in few]))
-    ratio = plain_seconds / few_total / seconds_per_annotation
+    plain_june = plain_metric("plain_june")
+    few, few_total = files_of(name, DATA[name]["plain_frames"])
+    paths = [(pair.labels, pair.predictions) for pair in few]
+    plain_s = best_seconds(lambda: plain_june.evaluate([tuple(map(plain_june.load, p)) for p in paths]))
+    ratio = 1000 * plain_s / few_total / per_thousand_s
     benchmark.extra_info["plain_over_ours"] = ratio
-    benchmark.extra_info["seconds_per_1000_annotations"] = 1000 * seconds_per_annotation
+    benchmark.extra_info["seconds_per_1000_annotations"] = per_thousand_s
     benchmark.extra_info["annotations_that_meet_the_other_side"] = float(
         2 * result["micro_pearson_n"] / total
     )
-    print(f"\n{name}: {1000 * seconds_per_annotation:.3f} s per 1000 annotations, plain {ratio:.1f} x")
+    print(f"\n{name}, {processes}: {per_thousand_s:.3f} s per 1000 annotations, plain {ratio:.1f} x")
