@@ -7,6 +7,8 @@ import hashlib
 import io
 import os
 import re
+import stat
+import tempfile
 import uuid
 import zipfile
 from collections.abc import Mapping
@@ -24,29 +26,72 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that the file is either absent, old or complete.
 
-    A temporary file in the same folder is flushed to disk and then renamed over `path`.
+    A temporary file in the same folder is flushed to disk and then renamed over `path`; where `path` is a
+    link, over the file that it leads to.
 
     Raises:
-        OutputError: the folder cannot be created or written.
+        OutputError: the folder cannot be created or written, or there is something else than a regular file.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        target = _regular_target(path)
+        temporary = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.tmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, target)
+        finally:
+            # Still there only if something came between, an interruption included.
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}). "
-            "Expected a writable folder with free space; choose another one."
-        ) from error
-    finally:
-        # Still there only if something came between, an interruption included.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        raise _cannot_be_written(path, error) from error
+    _sync_folder(target.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Find out whether `write_atomically` can write to `path`, before the work whose result goes there.
+
+    Leaves nothing behind: missing folders are not made, only the nearest one that exists is tried.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    try:
+        folder = _regular_target(path).parent
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
+
+
+def _regular_target(path: Path) -> Path:
+    """Return the file to write to: `path`, or where it leads as a link.
+
+    Raises:
+        OSError: there is something whose replacement would do harm, such as a device or a pipe.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return target
+    if stat.S_ISDIR(mode):
+        raise OSError("it is a folder")
+    if not stat.S_ISREG(mode):
+        raise OSError("it is no regular file, but a device, pipe or socket")
+    return target
+
+
+def _cannot_be_written(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path}: cannot be written ({error.strerror or error}). "
+        "Expected the name of a file in a writable folder with free space; choose another one."
+    )
 
 
 def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -96,10 +141,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged bytes make zipfile, zlib and NumPy raise about anything
         raise CacheError(
-            f"{path}: stored result cannot be read ({error}). It was changed from outside; delete it and run "
-            "again, only this file is computed anew."
+            f"{path}: stored result cannot be read ({type(error).__name__}: {error}). It was changed "
+            "from outside; delete it and run again, only this file is computed anew."
         ) from error
 
 

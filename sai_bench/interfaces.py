@@ -5,7 +5,11 @@ second, frame k starts at k/10 s), D embedding, Q queries (candidates of a frame
 classes, h x w coarse grid, H x W = 180 x 360 image. See `sai_bench.sphere` for directions and grids.
 
 Front end, backbone and decoder exchange torch tensors (a neural one is an `nn.Module` that also derives from
-the base class here); the other kinds exchange NumPy arrays and need no torch. This module imports neither.
+the base class here, and whose config says `learned = True`); the other kinds exchange NumPy arrays and need
+no torch. This module imports neither.
+
+A network may have `landmarks`, a mapping of labels to (name of a submodule, axes of what that returns):
+`sai-bench describe` shows their shapes.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from sai_bench.config import ComponentConfig
     from sai_bench.predictions import Annotation
     from sai_bench.progress import Reporter
     from sai_bench.sphere import ArrayGeometry
@@ -45,6 +50,7 @@ class FeatureSpec:
         hop_samples: distance of neighbouring STFT frames.
         first_centre_samples: STFT frame t is centred on sample first_centre_samples + t * hop_samples.
         bins: F.
+        channels: C, None if it is the number of microphones M, whatever that is.
     """
 
     representation: str
@@ -53,6 +59,7 @@ class FeatureSpec:
     hop_samples: int
     bins: int
     first_centre_samples: int = 0
+    channels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,10 @@ class Backbone(ABC):
 class Decoder(ABC):
     """Sphere features to candidates. Built as `cls(config, sphere)` with the backbone's SphereSpec."""
 
+    frames_are_independent: bool = True
+    """Whether a frame's candidates hang on its own features alone. If not, the decoder is also given the
+    frames around those that are wanted."""
+
     @abstractmethod
     def __call__(self, sphere: torch.Tensor) -> Candidates:
         """Return the candidates of every frame.
@@ -184,6 +195,15 @@ class Prior(ABC):
     needs_fit: ClassVar[bool] = False
     """Whether `fit` and `load_weights` must be called before the prior can be used."""
 
+    needs_labels: ClassVar[bool] = False
+    """Whether the prior is called with `activity=`, [K, N] bool: which classes the recording's labels have in
+    which label frame. Only for diagnostics: such a prior cannot hear recordings without labels."""
+
+    @classmethod
+    def needs_fit_with(cls, config: ComponentConfig) -> bool:
+        """Return whether `needs_fit` holds for a prior with this config."""
+        return cls.needs_fit
+
     @abstractmethod
     def __call__(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """Return how probable each class is in each label frame.
@@ -195,6 +215,13 @@ class Prior(ABC):
         Returns:
             p [K, N] float32 in [0, 1], N = sai_bench.sphere.frame_count(S, sample_rate_hz).
         """
+
+    def notes(self) -> list[str]:
+        """Return what the user must know before trusting numbers made with it, such as random weights.
+
+        They are printed and stand in the run record and the summary; the same config gives the same notes.
+        """
+        return []
 
     def fit(self, examples: Collection[Example], seed: int) -> dict[str, np.ndarray]:
         """Return weights learned from labelled recordings (only if `needs_fit`).
@@ -335,6 +362,17 @@ class Metric(ABC):
     label_suffixes: ClassVar[tuple[str, ...] | None] = None
     """Likewise for label files."""
 
+    prediction_folders: ClassVar[tuple[str, ...] | None] = None
+    """Where below the prediction folder the official evaluator looks for files: `""` in the folder itself,
+    `"x"` in a folder x in it, `"*"` one level down; None: everywhere. Others are scored with a warning."""
+
+    label_folders: ClassVar[tuple[str, ...] | None] = None
+    """Likewise for label files."""
+
+    file_lists: ClassVar[tuple[str, str] | None] = None
+    """Under which names the official report lists prediction files with and without labels; None: it lists
+    none. Scoring folders adds the lists to the numbers."""
+
     def read(self, path: Path, role: AnnotationRole) -> list[Annotation]:
         """Return the annotations of a prediction or label file, by the metric's own reading rules.
 
@@ -356,7 +394,7 @@ class Metric(ABC):
 
     @abstractmethod
     def combine(self, recordings: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
-        """Return the metric's numbers from the parts of all recordings, in recording name order.
+        """Return the metric's numbers from the parts of all recordings, in the order of their files' paths.
 
         The result is JSON-ready: numbers, None for "not defined", text, lists and dicts of those.
         """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sai_bench.errors import StageError
@@ -33,7 +35,9 @@ def in_processes(function: Callable[..., Result], tasks: Sequence[tuple], worker
 
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
     try:
-        yield from pool(joblib.delayed(_undisturbed)(function, task) for task in tasks)
+        with _children_ignore_interrupts():
+            results = pool(joblib.delayed(_undisturbed)(function, task) for task in tasks)
+        yield from results
     except TerminatedWorkerError:
         raise StageError(
             "A worker process was killed, probably because memory ran out. What was finished is kept: run "
@@ -41,7 +45,24 @@ def in_processes(function: Callable[..., Result], tasks: Sequence[tuple], worker
         ) from None
 
 
+@contextmanager
+def _children_ignore_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C while processes start, which they inherit.
+
+    They import for seconds before they can ask for that themselves, and would show a traceback each.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only it may change what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _undisturbed(function: Callable[..., Result], task: tuple) -> Result:
-    # Ctrl-C reaches the whole process group; the main process decides what it means.
+    # Ctrl-C reaches the whole process group; the main process decides what it means. A process that was
+    # started later, to replace one, has inherited nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return function(*task)

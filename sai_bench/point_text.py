@@ -159,13 +159,13 @@ def _parse(text, text_ends, points, sub_list_ends, counts, hard):
                 digits = exponent = 0
                 while _is_digit(text[position]):
                     mantissa = mantissa * _TEN + np.uint64(text[position] - _ZERO)
-                    digits += mantissa > 0
+                    digits += digits > 0 or mantissa > 0  # a mantissa of 2^64 wraps to 0
                     position += 1
                 if text[position] == _POINT:
                     position += 1
                     while _is_digit(text[position]):
                         mantissa = mantissa * _TEN + np.uint64(text[position] - _ZERO)
-                        digits += mantissa > 0
+                        digits += digits > 0 or mantissa > 0
                         exponent -= 1
                         position += 1
                 if text[position] == _SMALL_E or text[position] == _LARGE_E:

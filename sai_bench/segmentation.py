@@ -32,7 +32,7 @@ class Segmentation(Sequence):
 
     def point_sets(self) -> list[np.ndarray]:
         """Return the points of each sub-list, [n, 3]."""
-        starts = [0, *self._ends[:-1]]
+        starts = [0, *self._ends][: len(self._ends)]
         return [self.points[start:end] for start, end in zip(starts, self._ends, strict=True)]
 
     def __eq__(self, other: object) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,21 +20,21 @@ def check_submission(
     workers: WorkersOption = None,
 ) -> None:
     """Check prediction files before you submit them: exit code 2 if something is wrong."""
-    from sai_bench.files import write_atomically
+    from sai_bench.cli.results_out import check_json_target, deliver
     from sai_bench.metrics.submission import check_submission as check
     from sai_bench.progress import ConsoleReporter
 
+    check_json_target(json_, {"predictions": folder})
     report = check(folder, ConsoleReporter(), workers)
     if strict:
         report = report.strictly()
-    if json_ is not None:
-        write_atomically(json_, json.dumps(report.to_json(), indent=1).encode() + b"\n")
     for finding in report.findings:
         print(f"{finding.level}: {finding}", file=sys.stderr)
     errors, warnings = len(report.of_level("error")), len(report.of_level("warning"))
-    print(
+    summary = (
         f"{folder}: {report.files} files, {report.detections} detections, the largest file has "
-        f"{report.largest_bytes / 1e6:.1f} MB: {errors} errors, {warnings} warnings"
+        f"{report.largest_bytes / 1e6:.1f} MB: {errors} errors, {warnings} warnings\n"
     )
+    deliver(lambda: summary, report.to_json, json_)
     if not report.accepted:
         raise typer.Exit(_WRONG_INPUT)

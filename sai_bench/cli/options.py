@@ -33,7 +33,10 @@ WorkersOption = Annotated[
     typer.Option("--workers", min=1, help="Processes that may work at once [default: one per core]."),
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the result to a JSON file, too.")
+    Path | None,
+    typer.Option(
+        "--json", metavar="FILE", help="Write the result to a JSON file, too; -: to stdout instead."
+    ),
 ]
 
 _warned: set[str] = set()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sai_bench.cli.options import CacheOption, JsonOption, PluginOption, WorkersOption, load_plugins_or_warn
+
+if TYPE_CHECKING:
+    from sai_bench.metrics.scoring import Scores
 
 
 class PairingChoice(StrEnum):
@@ -49,10 +51,11 @@ def score(
     workers: WorkersOption = None,
 ) -> None:
     """Score any DCASE prediction files against labels; no spec needed."""
-    from sai_bench.files import write_atomically
+    from sai_bench.cli.results_out import check_json_target, deliver
     from sai_bench.metrics.scoring import score as score_folders
     from sai_bench.progress import ConsoleReporter
 
+    check_json_target(json_, {"predictions": predictions, "labels": labels})
     scores = score_folders(
         predictions,
         labels,
@@ -65,18 +68,29 @@ def score(
         reporter=ConsoleReporter(),
         plugins=load_plugins_or_warn(plugin),
     )
-    if json_ is not None:
-        write_atomically(json_, json.dumps(scores.to_json(), indent=1).encode() + b"\n")
-    _print(scores)
+    _warn(scores)
+    deliver(lambda: _report(scores), scores.to_json, json_)
 
 
-def _print(scores) -> None:
+def _warn(scores: Scores) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from sai_bench.results.score_report import ALARM, missing_line
+
+    console, loudest = Console(stderr=True, soft_wrap=True), missing_line(scores.pairing)
+    for warning in scores.warnings:
+        console.print(Text(f"warning: {warning}", ALARM if warning == loudest else ""))
+
+
+def _report(scores: Scores) -> str:
     from rich.console import Console
 
     from sai_bench.results.score_report import print_scores
 
     # A file or pipe has no width of its own: let tables be as wide as they are.
-    print_scores(scores, Console(width=None if sys.stdout.isatty() else 160))
-    sys.stdout.flush()
-    for warning in scores.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    console = Console(width=None if sys.stdout is not None and sys.stdout.isatty() else 160)
+    # Not printed at once, since rich leaves the process where nobody reads on.
+    with console.capture() as captured:
+        print_scores(scores, console)
+    return captured.get()

@@ -5,20 +5,21 @@ depends on the distance in columns alone, so points on whole pixels (away from t
 each image row; their energies are gathered in a grid first, and eight neighbours are drawn at once. Every
 other point gets its exponentials one by one.
 
-Sums differ from the evaluator's in the last digits. Masks in which that could matter are marked as doubtful.
+Sums differ from the evaluator's in the last digits (`april_errors`). Masks in which that could matter are
+marked as doubtful.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numba
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
 from sai_bench.compilation import compiled
+from sai_bench.metrics.april_buffers import CANVAS_TYPE, KERNELS_TYPE, MARGIN, SLOTS_TYPE, Canvas, Slots
+from sai_bench.metrics.april_errors import BlobErrors, rounding
 from sai_bench.metrics.april_kernels import LANES, ROW_COSINE, ROW_ELEVATION, Kernels, whole_lines
 from sai_bench.metrics.april_windows import column_ranges, window
 from sai_bench.sphere import COLUMNS, ROWS
@@ -28,8 +29,10 @@ LOWEST_PEAK = 1e-9
 
 BLOCK = 8  # neighbouring points that are drawn at once
 _FEW = 2  # points of a block: drawn alone they take less time
+_INSIDE, _ACROSS_THE_SEAM, _ELSEWHERE = range(3)  # places in `BlobErrors`
+_OTHER_ROUNDINGS = 16  # within a block of points, where the map is wrapped, of the level
+_NONE = COLUMNS, -1  # first and last column of an empty row
 _U1, _U2, _U3, _U4, _U5, _U6, _U7 = map(np.uintp, range(1, BLOCK))
-_MARGIN = 192  # columns left of the image: half of it, and some
 
 # 2^f = sum of c_k f^k for |f| <= 1/2, to a float32's precision.
 _POWER_OF_TWO = tuple(
@@ -38,68 +41,11 @@ _POWER_OF_TWO = tuple(
     .coef.astype(np.float32)
 )
 _LEAST_EXPONENT = np.float32(-126)  # of a normal float32
+_EVERYTHING = 1e6  # a slack that leaves no pixel of a mask out
 
 _ROW_SINE = np.sin(ROW_ELEVATION)
 _COLUMN_AZIMUTH = np.radians(np.arange(COLUMNS) - 180.0)
 _COLUMN_SINE, _COLUMN_COSINE = np.sin(_COLUMN_AZIMUTH), np.cos(_COLUMN_AZIMUTH)
-
-
-class Canvas(NamedTuple):
-    """Scratch of `draw`: all zeros before and after.
-
-    Attributes:
-        grid: [180, 360] float32 energies of points on pixels.
-        wide: [180, n] float32 map with margins at both sides, not yet wrapped.
-    """
-
-    grid: np.ndarray
-    wide: np.ndarray
-
-
-class Slots(NamedTuple):
-    """Room for n annotations: their energy maps and masks, everything 0 outside their boxes.
-
-    Attributes:
-        energy: [n, 180, 360] float32.
-        mask: [n, 180, 360] bool, where the energy reaches the threshold.
-        box: [n, 4] first and last (excluded) row and column of what is drawn.
-        region: [n, 4] likewise, of the mask.
-        peak: [n] float32, the largest energy.
-        area: [n] pixels of the mask.
-        doubtful: [n] bool, whether the last digits matter for the mask.
-    """
-
-    energy: np.ndarray
-    mask: np.ndarray
-    box: np.ndarray
-    region: np.ndarray
-    peak: np.ndarray
-    area: np.ndarray
-    doubtful: np.ndarray
-
-
-def new_slots(count: int) -> Slots:
-    """Return empty slots."""
-    return Slots(
-        np.zeros((count, ROWS, COLUMNS), np.float32),
-        np.zeros((count, ROWS, COLUMNS), np.bool_),
-        np.zeros((count, 4), np.int64),
-        np.zeros((count, 4), np.int64),
-        np.zeros(count, np.float32),
-        np.zeros(count, np.int64),
-        np.zeros(count, np.bool_),
-    )
-
-
-def new_canvas(kernels: Kernels) -> Canvas:
-    """Return an empty canvas wide enough for every kernel."""
-    _, _, left, columns, *_ = kernels.layout.T
-    width = whole_lines(_MARGIN + COLUMNS + max(0, (left + columns).max()) + 2 * LANES)
-    # Every row starts with a cache line.
-    room = np.zeros(ROWS * width + LANES, np.float32)
-    start = -room.ctypes.data % (LANES * room.itemsize) // room.itemsize
-    wide = room[start : start + ROWS * width].reshape(ROWS, width)
-    return Canvas(np.zeros((ROWS, COLUMNS), np.float32), wide)
 
 
 def draw(
@@ -112,12 +58,15 @@ def draw(
     sigma_deg: float,
     cut_deg: float,
     threshold: float,
+    errors: BlobErrors,
 ) -> None:
     """Draw annotations into the first slots.
 
+    Errors and doubts are those of annotations without negative energies.
+
     Args:
-        points: [P, 3] float64 of all annotations; those of a chosen one have finite positions and positive
-            or zero energies of moderate size.
+        points: [P, 3] float64 of all annotations; those of a chosen one have finite positions and energies of
+            moderate size.
         starts: [n + 1], where in `points` each annotation starts.
         chosen: [m] the annotations to draw.
         kernels: for this `sigma_deg` and `cut_deg`.
@@ -126,38 +75,18 @@ def draw(
         sigma_deg: width of the Gaussian.
         cut_deg: half height of a window.
         threshold: a mask is where the energy reaches this fraction of its peak.
+        errors: for this `sigma_deg` and `threshold`.
     """
-    _draw(points, starts, chosen, *kernels, *canvas, *slots, math.radians(sigma_deg), cut_deg, threshold)
+    sizes = math.radians(sigma_deg), cut_deg, threshold, tuple(errors)
+    _draw(points, starts, chosen, kernels, canvas, slots, *sizes)
 
 
-def tolerance(points, sigma):
-    """Return a bound on the relative difference to the evaluator's energies, in and around masks.
-
-    The evaluator rounds azimuths to float32, which moves blobs by up to 3e-7 radians: on their flanks that is
-    1e-6 / sigma at most (first part, with a reserve). Sums of n numbers lose digits (second part).
-
-    Args:
-        points: how many.
-        sigma: of the Gaussian, in radians.
-    """
-    return 1.4e-6 / sigma + 2.4e-7 * math.sqrt(points)
-
-
-_tolerance, _whole_lines = numba.njit(tolerance), numba.njit(whole_lines)
-
-
-@intrinsic
-def _float32_with_bits(typing_context, bits):
-    """Return the float32 that has the bits of an int32."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
-
-    return types.float32(types.int32), generate
+_rounding, _whole_lines = numba.njit(rounding), numba.njit(whole_lines)
 
 
 @numba.njit(fastmath=True)
 def _clear(energy, mask, box):
+    """Empty energy and mask, [180, 360] each, in a box [4]."""
     for row in range(box[0], box[1]):
         values, inside = energy[row, box[2] : box[3]], mask[row, box[2] : box[3]]
         for j in range(len(values)):
@@ -166,39 +95,71 @@ def _clear(energy, mask, box):
 
 
 @numba.njit
-def _add_points(points, values, layout, grid, wide, scratch, sigma, cut, box):
-    """Add an annotation's points to the wide map; `box` becomes the part of it that may be painted."""
+def _add_points(points, kernels, canvas, reach, scratch, sigma, cut, box):
+    """Add an annotation's points to the wide map.
+
+    Args:
+        points: [n, 3] of the annotation.
+        kernels: of all rows.
+        canvas: its grid is empty before and after.
+        reach: [180, 2] first and last occupied column of each row of the grid; `_NONE` before and after.
+        scratch: [360] float32.
+        sigma: of the Gaussian, in radians.
+        cut: half height of a window, in degrees.
+        box: [4] becomes the first and last row and column of the wide map that may be painted.
+
+    Returns:
+        How many times a sum of energies may have been rounded, here and by the evaluator together; which of
+        the `BlobErrors` holds.
+    """
+    values, layout = kernels
+    grid, wide = canvas
     first_row, last_row, first_column, last_column = ROWS, 0, 2 * COLUMNS, -COLUMNS
-    top, leftmost = grid.shape  # of points in the grid: none yet
-    bottom, rightmost = -top, -leftmost
+    top, bottom = ROWS, -1  # of points in the grid: none yet
+    additions, place = len(points), _INSIDE
     for i in range(len(points)):
         x, y, energy = points[i, 0], points[i, 1], points[i, 2]
-        in_image = 0 <= x < COLUMNS and 0 <= y < ROWS
+        in_image = 0 <= x < COLUMNS and 0 <= y <= ROWS - 1
         if in_image and x == math.floor(x) and y == math.floor(y) and layout[int(y), 1]:
             row, column = int(y), int(x)
+            additions += grid[row, column] != 0
             grid[row, column] += np.float32(energy)
             top, bottom = min(top, row), max(bottom, row)
-            leftmost, rightmost = min(leftmost, column), max(rightmost, column)
+            reach[row, 0], reach[row, 1] = min(reach[row, 0], column), max(reach[row, 1], column)
             continue
         start_row, stop_row, left, right = window(x, y, cut)
+        if not in_image or (left < 0 and right > COLUMNS):
+            place = _ELSEWHERE
+        elif left < 0 or right > COLUMNS:
+            place = max(place, _ACROSS_THE_SEAM)
         for start, stop in column_ranges(left, right):
             if start < stop and start_row < stop_row:
+                additions += 2  # the evaluator may paint a pixel twice
                 _add_exponentials(wide, scratch, x, y, energy, start_row, stop_row, start, stop, sigma)
                 first_row, last_row = min(first_row, start_row), max(last_row, stop_row)
                 first_column, last_column = min(first_column, start), max(last_column, stop)
     for row in range(top, bottom + 1):
-        if _add_grid_row(grid, row, leftmost, rightmost, values, layout, wide):
+        leftmost, rightmost = reach[row, 0], reach[row, 1]
+        if leftmost <= rightmost:
+            reach[row, 0], reach[row, 1] = _NONE
+            additions += _add_grid_row(grid, row, leftmost, rightmost, values, layout, wide)
             first_row = min(first_row, layout[row, 0])
             last_row = max(last_row, layout[row, 0] + layout[row, 1])
             first_column = min(first_column, leftmost + layout[row, 2])
             last_column = max(last_column, rightmost - layout[row, 2] + 1)
+    if first_column < 0 or last_column > COLUMNS:
+        place = max(place, _ACROSS_THE_SEAM)
     box[0], box[1] = first_row, max(first_row, last_row)
     box[2], box[3] = first_column, max(first_column, last_column)
+    return additions + _OTHER_ROUNDINGS, place
 
 
 @numba.njit(fastmath=True)
 def _add_exponentials(wide, scratch, x, y, energy, first_row, last_row, first_column, last_column, sigma):
-    """Add the blob of one point in one window: exp(-(a + b c)) with a, b of the row and c of the column."""
+    """Add the blob of one point in one window to `wide` [180, n]; `scratch` [360] is overwritten.
+
+    It is exp(-(a + b c)) with a, b of the row and c of the column.
+    """
     azimuth, elevation = math.radians(x - 180.0), math.radians(90.0 - y * 180.0 / (ROWS - 1))
     sine, cosine = math.sin(azimuth), math.cos(azimuth)
     across = scratch[first_column:last_column]
@@ -211,7 +172,7 @@ def _add_exponentials(wide, scratch, x, y, energy, first_row, last_row, first_co
     for row in range(first_row, last_row):
         along = np.float32(to_exponent * (1.0 - (ROW_COSINE[row] * cosine + _ROW_SINE[row] * sine)))
         weight = np.float32(to_exponent * ROW_COSINE[row] * cosine)
-        target = wide[row, _MARGIN + first_column : _MARGIN + last_column]
+        target = wide[row, MARGIN + first_column : MARGIN + last_column]
         for j in range(len(across)):
             target[j] += loudness * _power_of_two(along + weight * across[j])
 
@@ -224,29 +185,34 @@ def _power_of_two(exponent):
     rest = exponent - np.float32(whole)
     c0, c1, c2, c3, c4, c5, c6 = _POWER_OF_TWO
     power = c0 + rest * (c1 + rest * (c2 + rest * (c3 + rest * (c4 + rest * (c5 + rest * c6)))))
-    return power * _float32_with_bits((whole + np.int32(127)) << np.int32(23))
+    return power * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
 @numba.njit(fastmath=True)
 def _add_grid_row(grid, row, leftmost, rightmost, values, layout, wide):
-    """Draw the points of one image row and take them out of the grid; return whether there are any."""
-    found = False
+    """Draw the points of one image row of `grid` [180, 360] on `wide` and take them out of the grid.
+
+    Returns:
+        How many numbers each pixel got, at most.
+    """
+    drawn = 0
     for block in range(leftmost // BLOCK, rightmost // BLOCK + 1):
         energy = grid[row, BLOCK * block : BLOCK * (block + 1)]
         count = 0
         for k in range(BLOCK):
             count += energy[k] != 0
         if count > _FEW:
-            _add_block(wide, values, layout[row], _MARGIN + BLOCK * block, energy)
+            drawn += 1
+            _add_block(wide, values, layout[row], MARGIN + BLOCK * block, energy)
         elif count:
+            drawn += count
             for k in range(BLOCK):
                 if energy[k] != 0:
-                    _add_point(wide, values, layout[row], _MARGIN + BLOCK * block + k, energy[k])
+                    _add_point(wide, values, layout[row], MARGIN + BLOCK * block + k, energy[k])
         if count:
-            found = True
             for k in range(BLOCK):
                 energy[k] = 0
-    return found
+    return drawn
 
 
 # The loops below run over flat arrays with unsigned indices: signed ones would be tested for being negative.
@@ -254,7 +220,10 @@ def _add_grid_row(grid, row, leftmost, rightmost, values, layout, wide):
 
 @numba.njit(fastmath=True)
 def _add_point(wide, values, layout, column, energy):
-    """Draw one point, in whole cache lines: to store across two of them takes longer."""
+    """Draw one point on `wide` [180, n], in whole cache lines: to store across two of them takes longer.
+
+    `layout` [6] is that of the point's row; `column` is a column of `wide`.
+    """
     first_row, rows, left, columns, stride, place = layout
     wide_flat, width = wide.reshape(wide.size), wide.shape[1]
     before = (column + left) % LANES
@@ -267,7 +236,10 @@ def _add_point(wide, values, layout, column, energy):
 
 @numba.njit(fastmath=True)
 def _add_block(wide, values, layout, column, energy):
-    """Draw eight neighbours at once: the map is read and written once for all of them."""
+    """Draw eight neighbours at once on `wide` [180, n]: it is read and written once for all of them.
+
+    `layout` [6] is that of the points' row; `column` of `wide` is the first point's, `energy` is [8].
+    """
     first_row, rows, left, columns, stride, place = layout
     wide_flat, width = wide.reshape(wide.size), wide.shape[1]
     e0, e1, e2, e3 = energy[0], energy[1], energy[2], energy[3]
@@ -289,7 +261,11 @@ def _add_block(wide, values, layout, column, energy):
 def _wrap(wide, box, energy, scratch):
     """Move the wide map into the image, columns beyond its sides to where they belong; return the peak.
 
-    `box` is the painted part of the wide map at first, and of the image at last.
+    Args:
+        wide: [180, n] of `Canvas`; zeros at last.
+        box: [4] the painted part of the wide map at first, and of the image at last.
+        energy: [180, 360] the image, zeros at first.
+        scratch: [360] float32.
     """
     first_row, last_row, left, right = box[0], box[1], box[2], box[3]
     if left < 0 or right > COLUMNS:
@@ -297,7 +273,7 @@ def _wrap(wide, box, energy, scratch):
     for shift in (0, COLUMNS, -COLUMNS):
         start, stop = max(left, -shift), min(right, COLUMNS - shift)
         if start < stop:
-            source, target = np.uintp(_MARGIN + start), np.uintp(start + shift)
+            source, target = np.uintp(MARGIN + start), np.uintp(start + shift)
             for row in range(first_row, last_row):
                 for j in range(np.uintp(stop - start)):
                     energy[row, target + j] += wide[row, source + j]
@@ -319,7 +295,21 @@ def _wrap(wide, box, energy, scratch):
 
 @numba.njit(fastmath=True)
 def _cut_out(energy, box, peak, threshold, slack, mask, scratch, region):
-    """Fill the mask and the box around it; return its area and whether the last digits are in doubt."""
+    """Fill the mask and the box around it.
+
+    Args:
+        energy: [180, 360] with the given peak, zeros outside `box` [4].
+        box: see energy.
+        peak: see energy.
+        threshold: the mask is where the energy reaches this fraction of its peak.
+        slack: relative difference of an energy to the level or to the peak within which they may be equal.
+        mask: [180, 360], False outside the box.
+        scratch: [360] float32.
+        region: [4] becomes the box of the mask.
+
+    Returns:
+        The mask's area; whether it hangs on pixels within the slack.
+    """
     for k in range(4):
         region[k] = 0
     if peak < LOWEST_PEAK * (1 - slack):
@@ -352,37 +342,24 @@ def _cut_out(energy, box, peak, threshold, slack, mask, scratch, region):
     return np.int64(area), close > 0 or peak < LOWEST_PEAK * (1 + slack)
 
 
-@compiled(
-    "void(float64[:, ::1], int64[::1], int64[::1], float32[::1], int64[:, ::1], float32[:, ::1],"
-    "float32[:, ::1], float32[:, :, ::1], boolean[:, :, ::1], int64[:, ::1], int64[:, ::1], float32[::1],"
-    "int64[::1], boolean[::1], float64, float64, float32)",
-)
-def _draw(
-    points,
-    starts,
-    chosen,
-    values,
-    layout,
-    grid,
-    wide,
-    energy,
-    mask,
-    box,
-    region,
-    peak,
-    area,
-    doubtful,
-    sigma,
-    cut,
-    threshold,
-):
+_POINTS, _INDICES = types.float64[:, ::1], types.int64[::1]
+_SIZES = types.float64, types.float64, types.float32, types.UniTuple(types.float64, 3)
+
+
+@compiled(types.void(_POINTS, _INDICES, _INDICES, KERNELS_TYPE, CANVAS_TYPE, SLOTS_TYPE, *_SIZES))
+def _draw(points, starts, chosen, kernels, canvas, slots, sigma, cut, threshold, errors):
     scratch = np.empty(COLUMNS, np.float32)
+    reach = np.empty((ROWS, 2), np.int64)
+    reach[:, 0], reach[:, 1] = _NONE
     for slot in range(len(chosen)):
-        _clear(energy[slot], mask[slot], box[slot])
+        energy, mask, box, region = slots.energy[slot], slots.mask[slot], slots.box[slot], slots.region[slot]
+        _clear(energy, mask, box)
         own = points[starts[chosen[slot]] : starts[chosen[slot] + 1]]
-        _add_points(own, values, layout, grid, wide, scratch, sigma, cut, box[slot])
-        peak[slot] = _wrap(wide, box[slot], energy[slot], scratch)
-        slack = 2 * _tolerance(len(own), sigma)  # the peak may be off, too
-        area[slot], doubtful[slot] = _cut_out(
-            energy[slot], box[slot], peak[slot], threshold, slack, mask[slot], scratch, region[slot]
-        )
+        additions, place = _add_points(own, kernels, canvas, reach, scratch, sigma, cut, box)
+        error = errors[place] + _rounding(additions)
+        peak = _wrap(canvas.wide, box, energy, scratch)
+        # The peak may be off, too. Beyond one half anything may be equal.
+        slack = 2 * error / (1 - error) if error < 0.5 else _EVERYTHING
+        area, doubtful = _cut_out(energy, box, peak, threshold, slack, mask, scratch, region)
+        slots.peak[slot], slots.area[slot], slots.error[slot] = peak, area, error
+        slots.doubtful[slot] = doubtful

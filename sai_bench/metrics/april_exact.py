@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from sai_bench.metrics.april_windows import WINDOW_SIGMAS, painted_ranges
+from sai_bench.compilation import compiled
+from sai_bench.metrics.april_windows import WINDOW_SIGMAS, column_ranges, painted_ranges, window
 from sai_bench.sphere import COLUMNS, ROWS, elevation_deg
 
 # The evaluator's own azimuth, x - 180: the mirror image of this project's, so its maps are the same pictures.
@@ -21,44 +22,53 @@ def exact_map(points: np.ndarray, sigma_deg: float) -> np.ndarray:
     """Return the energy map [180, 360] float32 of points [n, 3] with finite x and y, window by window."""
     energy_map = np.zeros((ROWS, COLUMNS), np.float32)
     ranges = painted_ranges(points, WINDOW_SIGMAS * sigma_deg).tolist()
-    for point, (first, last, *columns) in zip(points, ranges, strict=True):
-        rows = slice(first, max(first, last))  # none, if the point is far above or below the image
-        for window in (slice(*columns[:2]), slice(*columns[2:])):
-            blob = _blobs(point[None], np.arange(ROWS)[rows, None], np.arange(COLUMNS)[window], sigma_deg)
-            energy_map[rows, window] += blob[0]
+    for (first, last, *columns), *point in zip(ranges, *_float32_points(points), strict=True):
+        for left, right in (columns[:2], columns[2:]):
+            if first < last and left < right:  # else the point is far above or below the image, or not cut
+                window = slice(first, last), slice(left, right)
+                rows, columns_of_row = np.s_[first:last, None], np.s_[left:right]
+                energy_map[window] += _blobs(*point, rows, columns_of_row, sigma_deg)
     return energy_map
 
 
 def exact_energies(points: np.ndarray, rows: np.ndarray, columns: np.ndarray, sigma_deg: float) -> np.ndarray:
     """Return the energy map's values [m] float32 at the pixels (rows, columns) [m]."""
-    total = np.zeros((1, len(rows)), np.float32)
-    step = max(1, _MOST_TERMS // len(rows))
+    total = np.zeros(len(rows), np.float32)
+    step = max(1, _MOST_TERMS // max(1, len(rows)))
     for start in range(0, len(points), step):
-        block = points[start : start + step]
-        first, last, *painted = painted_ranges(block, WINDOW_SIGMAS * sigma_deg).T[:, :, None]
-        inside = (first <= rows) & (rows < last)
-        blobs = _blobs(block, rows, columns, sigma_deg)
-        # A pixel in both ranges gets the blob twice, one after the other.
-        terms = [
-            np.where(inside & (left <= columns) & (columns < right), blobs, np.float32(0))
-            for left, right in (painted[:2], painted[2:])
-        ]
-        terms = np.stack(terms, axis=1).reshape(-1, len(rows))
-        # Accumulation keeps the order of summands, a sum would not.
-        total = np.add.accumulate(np.concatenate([total, terms]))[-1:]
-    return total[0]
+        block = np.ascontiguousarray(points[start : start + step])
+        blobs = _blobs(*_float32_points(block), rows[:, None], columns[:, None], sigma_deg)
+        _add_in_order(block, rows, columns, blobs, WINDOW_SIGMAS * sigma_deg, total)
+    return total
 
 
-def _blobs(points: np.ndarray, rows: np.ndarray, columns: np.ndarray, sigma_deg: float) -> np.ndarray:
-    """Return what each point adds to each pixel [n, ...] float32; `rows` and `columns` broadcast."""
-    along_axes = (slice(None),) + (None,) * max(rows.ndim, columns.ndim)
-    azimuth = np.radians(points[:, 0] / COLUMNS * 360.0 - 180.0)
-    elevation = np.radians(elevation_deg(points[:, 1]))
-    azimuth_f, elevation_f, cosine_f, energy_f = (
-        values.astype(np.float32)[along_axes]
-        for values in (azimuth, elevation, np.cos(elevation), points[:, 2])
-    )
-    blobs = cosine_f * _ROW_COSINE[rows] * np.sin((_COLUMN_AZIMUTH[columns] - azimuth_f) / 2) ** 2
-    blobs = blobs + np.sin((_ROW_ELEVATION[rows] - elevation_f) / 2) ** 2
+def _float32_points(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return azimuth, elevation, its cosine and energy of each point [n] as the evaluator has them."""
+    x, y, energy = np.ascontiguousarray(points.T)
+    azimuth, elevation = np.radians(x / COLUMNS * 360.0 - 180.0), np.radians(elevation_deg(y))
+    values = azimuth, elevation, np.cos(elevation), energy
+    return tuple(value.astype(np.float32) for value in values)
+
+
+def _blobs(azimuth, elevation, cosine, energy, rows, columns, sigma_deg: float) -> np.ndarray:
+    """Return what points, as from `_float32_points`, add to pixels; everything broadcasts.
+
+    NumPy's own float32 sine and exponential are needed: others differ in the last bit.
+    """
+    blobs = cosine * _ROW_COSINE[rows] * np.sin((_COLUMN_AZIMUTH[columns] - azimuth) / 2) ** 2
+    blobs = blobs + np.sin((_ROW_ELEVATION[rows] - elevation) / 2) ** 2
     blobs /= -(math.radians(sigma_deg) ** 2) / 2
-    return np.exp(blobs, out=blobs) * energy_f
+    np.exp(blobs, out=blobs)
+    blobs *= energy
+    return blobs
+
+
+@compiled("void(float64[:, ::1], int64[::1], int64[::1], float32[:, ::1], float64, float32[::1])")
+def _add_in_order(points, rows, columns, blobs, cut_deg, total):
+    """Add the blobs [m, n] of points [n, 3] to m pixels, point by point, each as often as it is painted."""
+    for i in range(len(points)):
+        first, last, left, right = window(points[i, 0], points[i, 1], cut_deg)
+        for start, stop in column_ranges(left, right):
+            for j in range(len(rows)):
+                if first <= rows[j] < last and start <= columns[j] < stop:
+                    total[j] += blobs[j, i]

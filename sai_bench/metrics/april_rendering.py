@@ -19,13 +19,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from threading import local
 from typing import NamedTuple
 
 import numpy as np
 
 from sai_bench.compilation import compiled
 from sai_bench.errors import AnnotationError
-from sai_bench.metrics.april_drawing import LOWEST_PEAK, draw, new_canvas, new_slots, tolerance
+from sai_bench.metrics.april_buffers import Slots, new_canvas, new_slots
+from sai_bench.metrics.april_drawing import LOWEST_PEAK, draw
+from sai_bench.metrics.april_errors import BlobErrors, blob_errors
 from sai_bench.metrics.april_exact import exact_energies, exact_map
 from sai_bench.metrics.april_kernels import kernels_of
 from sai_bench.metrics.april_windows import WINDOW_SIGMAS, painted_ranges
@@ -35,6 +38,9 @@ from sai_bench.sphere import COLUMNS, ROWS
 _SLOTS = 32  # annotations drawn at a time: few enough to stay near the processor
 _HALF_PIXEL_DIAGONAL_RAD = 0.0125
 _LARGEST_ENERGY = 1e30  # sums of more might not fit a float32
+_FARTHEST_COLUMN = 720.0  # the float32 azimuths of points farther out are too coarse for the error bounds
+_MANY_PIXELS = 1200  # so many take longer, each for itself, than the whole map
+_LARGEST_CANCELLATION = 2.0  # of energies: where more is lost, errors would show in correlations
 
 
 class Comparison(NamedTuple):
@@ -90,36 +96,38 @@ class PointSets:
         return self._survey[0]
 
     @cached_property
-    def is_ordinary(self) -> np.ndarray:
-        """Whether all energies of an annotation are moderate and none is negative, [n] bool."""
+    def is_moderate(self) -> np.ndarray:
+        """Whether all energies and columns of an annotation are moderate, [n]."""
         return self._survey[1]
 
     @cached_property
-    def _survey(self) -> tuple[np.ndarray, np.ndarray]:
-        loudest, ordinary = np.zeros((len(self), 3)), np.ones(len(self), dtype=bool)
-        _survey(self.points, self.starts, loudest, ordinary)
-        return loudest, ordinary
+    def is_ordinary(self) -> np.ndarray:
+        """Whether an annotation is moderate and has no negative energy, [n]."""
+        return self._survey[1] & ~self._survey[2]
+
+    @cached_property
+    def _survey(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        loudest, moderate = np.zeros((len(self), 3)), np.ones(len(self), dtype=bool)
+        negative = np.zeros(len(self), dtype=bool)
+        _survey(self.points, self.starts, loudest, moderate, negative)
+        return loudest, moderate, negative
 
 
-@compiled("void(float64[:, ::1], int64[::1], float64[:, ::1], boolean[::1])")
-def _survey(points, starts, loudest, ordinary):
+@compiled("void(float64[:, ::1], int64[::1], float64[:, ::1], boolean[::1], boolean[::1])")
+def _survey(points, starts, loudest, moderate, negative):
     for index in range(len(loudest)):
         for point in range(starts[index], starts[index + 1]):
             energy = points[point, 2]
-            ordinary[index] &= 0 <= energy <= _LARGEST_ENERGY  # never true of NaN
+            moderate[index] &= abs(energy) <= _LARGEST_ENERGY  # never true of NaN
+            moderate[index] &= abs(points[point, 0]) <= _FARTHEST_COLUMN
+            negative[index] |= energy < 0
             if energy > loudest[index, 2]:
                 for k in range(3):  # as one assignment it would take seconds to compile
                     loudest[index, k] = points[point, k]
 
 
-@lru_cache(maxsize=2)
-def april_renderer(sigma_deg: float) -> AprilRenderer:
-    """Return this process's renderer for a kernel width; its kernels serve all recordings."""
-    return AprilRenderer(sigma_deg)
-
-
 class AprilRenderer:
-    """Draws and compares regions with one kernel width."""
+    """Draws and compares regions with one kernel width, one call at a time."""
 
     def __init__(self, sigma_deg: float):
         """Prepare for kernels of `sigma_deg` degrees."""
@@ -133,7 +141,10 @@ class AprilRenderer:
         Raises:
             AnnotationError: a coordinate is not finite.
         """
-        self._draw(PointSets.of([points]), np.array([0]), threshold=1.0)
+        sets = PointSets.of([points])
+        if not sets.is_moderate[0]:
+            return self._exact_map(points)
+        self._fill(self._slots, sets, np.array([0]), 1.0, blob_errors(self._sigma_deg, 1.0))
         return self._slots.energy[0].copy()
 
     def surely_has_region(self, points: np.ndarray) -> bool:
@@ -178,6 +189,10 @@ class AprilRenderer:
         return kernels_of(self._sigma_deg, self._cut_deg)
 
     @cached_property
+    def _absolute(self):
+        return new_slots(1)
+
+    @cached_property
     def _canvas(self):
         return new_canvas(self._kernels)
 
@@ -194,47 +209,106 @@ class AprilRenderer:
 
     def _draw(self, sets: PointSets, members: np.ndarray, threshold: float) -> np.ndarray:
         """Draw annotations into the first slots; return which are valid."""
-        slots = self._slots
-        odd = ~sets.is_ordinary[members]
+        slots, errors = self._slots, blob_errors(self._sigma_deg, threshold)
+        moderate, ordinary = sets.is_moderate[members], sets.is_ordinary[members]
         nothing = len(sets)  # one more annotation, without points
         starts = np.append(sets.starts, sets.starts[-1])
-        chosen = np.where(odd, nothing, members).astype(np.int64)
-        sizes = self._sigma_deg, self._cut_deg, threshold
-        draw(sets.points, starts, chosen, self._kernels, self._canvas, slots, *sizes)
-        for slot in np.flatnonzero(odd):
-            self._draw_exactly(sets[members[slot]], slot, threshold)
-        for slot in np.flatnonzero(slots.doubtful[: len(members)]):
-            self._decide(sets[members[slot]], slot, threshold)
+        chosen = np.where(moderate, members, nothing)
+        self._fill(slots, PointSets(sets.points, starts), chosen, threshold, errors)
+        for slot in np.flatnonzero(slots.doubtful[: len(members)] & ordinary):
+            self._decide(sets[members[slot]], slot, threshold, slots.energy[slot], slots.error[slot])
+        for slot in np.flatnonzero(~ordinary):
+            if moderate[slot]:
+                self._draw_signed(sets[members[slot]], slot, threshold, errors)
+            else:
+                self._draw_exactly(sets[members[slot]], slot, threshold)
         return slots.area[: len(members)] > 0
 
+    def _fill(
+        self, slots: Slots, sets: PointSets, members: np.ndarray, threshold: float, errors: BlobErrors
+    ) -> None:
+        sizes = self._sigma_deg, self._cut_deg, threshold, errors
+        draw(sets.points, sets.starts, members.astype(np.int64), self._kernels, self._canvas, slots, *sizes)
+
+    def _draw_signed(self, points: np.ndarray, slot: int, threshold: float, errors: BlobErrors) -> None:
+        """Finish a slot with negative energies: the errors are those of a sum of absolute energies."""
+        slots = self._absolute
+        absolute = np.column_stack([points[:, :2], np.abs(points[:, 2])])
+        elsewhere = BlobErrors(*[errors.elsewhere] * 3)
+        self._fill(slots, PointSets.of([absolute]), np.array([0]), threshold, elsewhere)
+        peak = self._slots.peak[slot]
+        if LOWEST_PEAK < peak < slots.peak[0] / _LARGEST_CANCELLATION:
+            self._draw_exactly(points, slot, threshold)
+        else:
+            self._decide(points, slot, threshold, slots.energy[0], slots.error[0])
+
     def _draw_exactly(self, points: np.ndarray, slot: int, threshold: float) -> None:
-        """Draw an annotation with negative, huge or undefined energies: their errors are hard to bound."""
+        """Draw an annotation whose errors are hard to bound, or large."""
         slots = self._slots
-        # Infinite energies are legal: they make a region whose correlation is undefined.
-        with np.errstate(invalid="ignore", over="ignore"):
-            slots.energy[slot] = exact_map(points, self._sigma_deg)
-            peak = slots.energy[slot].max()
-            slots.mask[slot] = (slots.energy[slot] >= np.float32(threshold) * peak) & (peak >= LOWEST_PEAK)
+        with np.errstate(invalid="ignore"):
+            slots.energy[slot] = energy = self._exact_map(points)
+            peak = energy.max()
+            slots.mask[slot] = (energy >= np.float32(threshold) * peak) & (peak >= LOWEST_PEAK)
         slots.box[slot] = slots.region[slot] = 0, ROWS, 0, COLUMNS
         slots.area[slot] = np.count_nonzero(slots.mask[slot])
 
-    def _decide(self, points: np.ndarray, slot: int, threshold: float) -> None:
-        """Compute the pixels anew that decide where a mask ends: those close to its peak or to its level."""
+    def _exact_map(self, points: np.ndarray) -> np.ndarray:
+        # Infinite energies are legal: they make a region whose correlation is undefined.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return exact_map(points, self._sigma_deg)
+
+    def _decide(
+        self, points: np.ndarray, slot: int, threshold: float, absolute: np.ndarray, error: float
+    ) -> None:
+        """Set a mask to the evaluator's; compute the pixels anew that may have its peak or be at its level.
+
+        Args:
+            points: [n, 3] of the annotation.
+            slot: where it is drawn.
+            threshold: the mask is where the energy reaches this fraction of its peak.
+            absolute: [180, 360] sum of absolute energies.
+            error: of energies, as a fraction of `absolute`.
+        """
+        if error > 0.5:  # of millions of points
+            self._draw_exactly(points, slot, threshold)
+            return
         slots = self._slots
-        slack = 2 * tolerance(len(points), math.radians(self._sigma_deg))
         first_row, last_row, first_column, last_column = slots.box[slot]
         box = slice(first_row, last_row), slice(first_column, last_column)
-        energy, mask, peak = slots.energy[slot][box], slots.mask[slot][box], slots.peak[slot]
-        level = np.float32(threshold) * peak
-        close = (energy >= peak * (1 - slack)) | (np.abs(energy - level) <= slack * level)
-        rows, columns = np.divmod(np.flatnonzero(close), close.shape[1])  # many times faster than nonzero
-        exact = exact_energies(points, rows + first_row, columns + first_column, self._sigma_deg)
-        if exact.max() < LOWEST_PEAK:
+        mask, energy = slots.mask[slot][box], slots.energy[slot][box]
+        spread = np.float32(error / (1 - error)) * absolute[box]
+        low, high = energy - spread, energy + spread
+        lowest_peak, highest_peak = low.max(initial=0), high.max(initial=0)
+        if highest_peak < LOWEST_PEAK:
             mask[:] = False
         else:
-            mask[close] = exact >= np.float32(threshold) * exact.max()
+            close = (low <= threshold * highest_peak) & (high >= threshold * max(lowest_peak, LOWEST_PEAK))
+            close |= high >= lowest_peak
+            rows, columns = np.divmod(np.flatnonzero(close), close.shape[1])  # many times faster than nonzero
+            if len(rows) > _MANY_PIXELS:
+                self._draw_exactly(points, slot, threshold)
+                return
+            exact = exact_energies(points, rows + first_row, columns + first_column, self._sigma_deg)
+            valid = exact.max() >= LOWEST_PEAK
+            mask[:] = (low > threshold * highest_peak) & valid
+            mask[close] = (exact >= np.float32(threshold) * exact.max()) & valid
         slots.area[slot] = np.count_nonzero(mask)
         slots.region[slot] = slots.box[slot]
+
+
+class _OfThread(local):
+    """The renderers of a thread: they draw into slots of their own, so no two threads may share one."""
+
+    def __init__(self):
+        self.renderer = lru_cache(maxsize=2)(AprilRenderer)
+
+
+_of_thread = _OfThread()
+
+
+def april_renderer(sigma_deg: float) -> AprilRenderer:
+    """Return this thread's renderer for a kernel width; its kernels serve all recordings."""
+    return _of_thread.renderer(sigma_deg)
 
 
 def _runs(pairs: np.ndarray) -> Iterator[slice]:

@@ -22,7 +22,7 @@ WINDOW_SIGMAS = 4
 SMALLEST_COSINE = 0.087
 """The cosine of elevation is not taken below this (85 degrees) when a window gets its width."""
 
-_FAR_COLUMN, _FAR_ROW = 1e15, 1e4
+_FAR_COLUMN, _FAR_ROW = 9e18, 1e4
 
 
 @numba.njit(fastmath=False)  # not even where the caller allows it: the order of operations decides
@@ -34,7 +34,8 @@ def window(x, y, cut_deg):
         y: row of the point.
         cut_deg: `WINDOW_SIGMAS` sigma, half the height of a window.
     """
-    # Beyond these nothing changes, except that far larger numbers would not fit an integer.
+    # Columns must fit an integer: one that does not gets the ring of columns of the last that does, where
+    # the evaluator may double others. Rows that far out draw nothing, however far.
     x, y = min(max(x, -_FAR_COLUMN), _FAR_COLUMN), min(max(y, -_FAR_ROW), _FAR_ROW)
     # Degrees to radians and back, / 360 * 360: a last bit lost here doubles a column of a full ring.
     azimuth = math.degrees(math.radians(x / COLUMNS * 360.0 - 180.0))

@@ -30,7 +30,7 @@ def bootstrap_interval(
 
     Args:
         metric: the metric.
-        parts: of its `score_recording`, one per recording, in recording name order.
+        parts: of its `score_recording`, one per recording.
         resamples: how often to draw.
         seed: equal seeds and numbers of recordings give equal draws.
         level: probability that the interval should cover.
@@ -64,7 +64,7 @@ def bootstrap_difference(
 
     Args:
         metric: the metric.
-        parts_a: of one system, one per recording, in recording name order.
+        parts_a: of one system, one per recording.
         parts_b: of the other, for the same recordings in the same order.
         resamples: how often to draw.
         seed: as in `bootstrap_interval`.

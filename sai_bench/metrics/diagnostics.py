@@ -60,8 +60,8 @@ def diagnose(
 
     Args:
         metric: any metric.
-        pairs: (name, predictions, labels) of each recording in name order. Iterated twice: a sequence that
-            reads files when it is asked for an item keeps memory low.
+        pairs: (name, predictions, labels) of each recording, in the order of their files. Iterated twice: a
+            sequence that reads files when it is asked for an item keeps memory low.
         label_paths: label file of each recording, whose folder may tell the site (`site_of`).
 
     Returns:
@@ -125,8 +125,8 @@ def combine_diagnostics(
 
     Args:
         metric: the metric.
-        names: of the recordings, in name order.
-        recordings: of `diagnose_recording`.
+        names: of the recordings.
+        recordings: of `diagnose_recording`, in the same order.
         thresholds: as given there.
         label_paths: as in `diagnose`.
 

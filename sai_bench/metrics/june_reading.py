@@ -6,7 +6,6 @@ first fault, or crashes; here both are the same clear error.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,11 @@ import numpy as np
 from sai_bench.compilation import compiled
 from sai_bench.errors import AnnotationError
 from sai_bench.interfaces import AnnotationRole
+from sai_bench.json_document import RepeatingObject, parse_document, shown
 from sai_bench.metrics.june_rendering import draws_infinity
 from sai_bench.predictions import (
     Annotation,
-    RepeatingObject,
     check_size,
-    parse_document,
     read_content,
     read_ordinary,
 )
@@ -53,17 +51,10 @@ def read_june_annotations(path: Path, role: AnnotationRole) -> list[Annotation]:
             f"{LARGEST_PREDICTION_BYTES} bytes; compress the point sets or leave weak detections out."
         )
     content = read_content(path)
-    annotations = read_ordinary(content) if _is_utf8(content) else None
+    annotations = read_ordinary(content)
     if annotations is not None and all(_is_usable(points_of(a.segmentation)) for a in annotations):
         return annotations
     return _read_leniently(path, content, role)
-
-
-def _is_utf8(content: bytes) -> bool:
-    try:
-        return content.isascii() or content.decode("utf-8") is not None
-    except UnicodeDecodeError:
-        return False
 
 
 @compiled("boolean(float64[:, ::1])")
@@ -88,7 +79,7 @@ def _read_leniently(path: Path, content: bytes, role: AnnotationRole) -> list[An
 
 def _annotation(entry: object, role: AnnotationRole) -> Annotation:
     if not isinstance(entry, dict):
-        raise _Malformed(f"is {_shown(entry)}. Expected an object.")
+        raise _Malformed(f"is {shown(entry)}. Expected an object.")
     if isinstance(entry, RepeatingObject):
         raise _Malformed(entry.complaint())
     for name in ("metadata_frame_index", "category_id"):
@@ -96,7 +87,7 @@ def _annotation(entry: object, role: AnnotationRole) -> Annotation:
             raise _Malformed(f"has no {name}. Expected an integer; write the file again.")
     segmentation = entry.get("segmentation", [])
     if not isinstance(segmentation, list):
-        raise _Malformed(f"segmentation is {_shown(segmentation)}. Expected [[[x, y, intensity], ...], ...].")
+        raise _Malformed(f"segmentation is {shown(segmentation)}. Expected [[[x, y, intensity], ...], ...].")
     return Annotation(
         metadata_frame_index=_converted(int, entry["metadata_frame_index"], "metadata_frame_index"),
         category_id=_converted(int, entry["category_id"], "category_id"),
@@ -122,19 +113,19 @@ def _point_set(given: object) -> list[tuple[float, float, float]]:
         points = np.empty(0)
     if points.ndim != 2 or points.shape[1] != 3:
         raise _Malformed(
-            f"segmentation has the point set {_shown(given)}. Expected rows of three numbers "
+            f"segmentation has the point set {shown(given)}. Expected rows of three numbers "
             "[x, y, intensity]; write the file again."
         )
     outside = ~((points[:, :2] >= 0) & (points[:, :2] <= (LARGEST_X, LARGEST_Y))).all(axis=1)
     if outside.any():
         raise _Malformed(
-            f"segmentation has the point {_shown(given[outside.argmax()])}. Expected x in "
+            f"segmentation has the point {shown(given[outside.argmax()])}. Expected x in "
             f"0 ... {LARGEST_X} and y in 0 ... {LARGEST_Y}; clip or wrap it."
         )
     too_large = points[:, 2] > _LARGEST_FLOAT32
     if too_large.any() and draws_infinity(points):
         raise _Malformed(
-            f"segmentation has the point {_shown(given[too_large.argmax()])}. Expected an intensity of at "
+            f"segmentation has the point {shown(given[too_large.argmax()])}. Expected an intensity of at "
             f"most {_LARGEST_FLOAT32:.3g}; write the file again."
         )
     return list(map(tuple, points.tolist()))
@@ -145,18 +136,9 @@ def _converted(kind: type, value: object, name: str) -> float:
         return kind(value)
     except (TypeError, ValueError, OverflowError):
         expected = "an integer" if kind is int else "a number"
-        raise _Malformed(f"{name} is {_shown(value)}. Expected {expected}; write the file again.") from None
+        raise _Malformed(f"{name} is {shown(value)}. Expected {expected}; write the file again.") from None
 
 
 def _if_a(kinds: type | tuple[type, ...], value: object) -> float | None:
     """Return a value that the evaluator does not look at, None if it is not of its proper type."""
     return value if isinstance(value, kinds) and not isinstance(value, bool) else None
-
-
-def _shown(value: object) -> str:
-    """Return a value as its file spells it, shortened."""
-    try:
-        text = json.dumps(value)
-    except RecursionError:
-        return "nested too deeply"
-    return text if len(text) <= 60 else f"{text[:57]}..."

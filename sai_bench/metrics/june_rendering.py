@@ -40,6 +40,9 @@ _QHULL_OPTIONS = "Qbb Qc Qz Q12 Q5"
 _REMEMBERED = 256
 """Maps (10 MB). The label of a source that stands still is the same in frame after frame."""
 
+_LARGEST_RATIO = 1e15
+"""Of intensities in an ordinary set: beyond it, rounding decides where the weak ones draw anything."""
+
 _CROWDED = 60.0
 _CLEAR = 1e-3
 """How far from its border, in canvas units, a position must be to lie in a region beyond doubt."""
@@ -153,10 +156,11 @@ def _draw(energy: np.ndarray, points: np.ndarray) -> bool:
 
 @compiled("Tuple((float64[::1], float64[::1], float64[::1], boolean))(float64[:, ::1])")
 def _on_plane(points):
-    """Return the (x, y, intensity) of points, and whether all intensities are ordinary: positive and finite.
+    """Return the (x, y, intensity) of points, and whether all intensities are ordinary.
 
-    All are float32 values held in float64. Points left of a gap of more than half the circle move a whole
-    turn to the right; the gap across the seam does not count.
+    Those are positive, finite and not too far apart. All values are float32 values held in float64. Points
+    left of a gap of more than half the circle move a whole turn to the right; the gap across the seam does
+    not count.
     """
     n = len(points)
     x, y, intensity = np.empty(n), np.empty(n), np.empty(n)
@@ -166,6 +170,7 @@ def _on_plane(points):
         y[i] = np.float32(np.float32(points[i, 1]) * _ROWS_PER_DEGREE)
         intensity[i] = np.float32(points[i, 2])
         ordinary &= 0.0 < intensity[i] < np.inf
+    ordinary &= n == 0 or intensity.max() <= _LARGEST_RATIO * intensity.min()
     sorted_x = np.sort(x)
     widest, left_of_gap = np.float32(0), 0.0
     for i in range(n - 1):

@@ -57,6 +57,9 @@ def summarise(pooled: Mapping[str, np.ndarray]) -> dict[str, object]:
             "empty_prediction_maps": int(pooled["empty_maps"][1]),
             "unscored_labels": int(pooled["unscored_classes"][0]),
             "unscored_predictions": int(pooled["unscored_classes"][1]),
+            "undefined_labels": int(pooled["undefined_intensities"][0]),
+            "undefined_predictions": int(pooled["undefined_intensities"][1]),
+            "labels_with_zeros": int(pooled["labels_with_zeros"]),
         },
     }
 
@@ -66,24 +69,33 @@ def warnings_about(pooled: Mapping[str, np.ndarray]) -> list[str]:
     numbers = summarise(pooled)
     counts, ties = numbers["counts"], numbers["ties"]
     found = []
-    if ties["over_all_classes"]:
-        spread = " to ".join(f"{ties[order]['macro_mAP'] or 0:.4f}" for order in ("worst", "best"))
+    if spread := _spread(ties):
         found.append(
             f"{ties['over_all_classes']} detections share their score with another ({ties['within_classes']} "
-            f"with one of their class): the official number depends on the processor. macro_mAP may be "
-            f"{spread}. Break ties in the submission."
+            f"with one of their class): numbers depend on the processor. By order of the tied, {spread}. "
+            "Break ties in the submission."
         )
     for side, many in (("label", "misses"), ("prediction", "false alarms")):
+        if counts[f"undefined_{side}s"]:
+            found.append(
+                f"{side}s with an intensity that is NaN, which blanks the triangles or points concerned: "
+                f"{counts[f'undefined_{side}s']}."
+            )
         if counts[f"empty_{side}_maps"]:
             found.append(
                 f"{counts[f'empty_{side}_maps']} of {counts[f'{side}s']} {side}s draw nothing, because no "
-                "position of the evaluator's 3.6 degree grid lies within their points: they are "
-                f"{many} whatever they meet."
+                "position of the evaluator's 3.6 degree grid lies within their points or no intensity is "
+                f"above 0: they are {many} whatever they meet."
             )
         if counts[f"unscored_{side}s"]:
             found.append(f"{side}s with a class outside 0 ... 12, left out: {counts[f'unscored_{side}s']}.")
     if unordered := int(np.isnan(pooled["detection_score"]).sum()):
         found.append(f"predictions with NaN as score, which rank last: {unordered}.")
+    if counts["labels_with_zeros"]:
+        found.append(
+            f"labels with points of intensity 0: {counts['labels_with_zeros']}. Rounding decides which "
+            "positions beside them Pearson's r looks at."
+        )
     share = counts["pearson_pairs_per_label"]
     if share is not None and share < _FEW_PAIRS:
         found.append(
@@ -91,6 +103,16 @@ def warnings_about(pooled: Mapping[str, np.ndarray]) -> list[str]:
             "and false alarms do not lower it."
         )
     return found
+
+
+def _spread(ties: Mapping[str, object]) -> str:
+    """Return which numbers the order of tied detections changes, and how far; nothing if it changes none."""
+    found = []
+    for name, value in ties["best"].items():
+        if isinstance(value, float):
+            best, worst = f"{value:.4f}", f"{ties['worst'][name]:.4f}"
+            found += [f"{name} is {worst} to {best}"] if best != worst else []
+    return ", ".join(found)
 
 
 class _Precisions:

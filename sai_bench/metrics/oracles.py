@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from sai_bench.errors import ContractError
 from sai_bench.metrics.strongest_point import angles_deg, directions
@@ -61,32 +62,42 @@ class Overlaps:
                 of_prediction |= {index: (row, there) for index, row in zip(own, overlap, strict=True)}
         return cls(of_prediction)
 
-    def best(self, prediction: int, category: int | None = None) -> tuple[float, Annotation | None]:
-        """Return the largest overlap of a prediction and its label, (0.0, None) if there is none above 0.
+    def with_own_class(self, predictions: Sequence[int], category: int) -> np.ndarray:
+        """Return the overlaps [predictions, labels of the class] of predictions of one frame.
 
         Args:
-            prediction: its index.
-            category: look only at labels of this class; None: at all.
+            predictions: their indices.
+            category: the class.
         """
+        found = [self._of_prediction.get(index, (np.zeros(0), [])) for index in predictions]
+        of_class = [label.category_id == category for label in found[0][1]]
+        return np.array([overlap for overlap, _ in found])[:, np.array(of_class, dtype=bool)]
+
+    def best(self, prediction: int) -> tuple[float, Annotation | None]:
+        """Return the largest overlap of a prediction and its label, (0.0, None) if there is none above 0."""
         overlap, labels = self._of_prediction.get(prediction, (np.zeros(0), []))
         best, found = 0.0, None
         for value, label in zip(overlap.tolist(), labels, strict=True):
-            if value > best and category in (None, label.category_id):
+            if value > best:
                 best, found = value, label
         return best, found
 
 
 def with_true_scores(predictions: Sequence[Annotation], overlaps: Overlaps) -> list[Annotation]:
-    """Return the predictions, each scored by its overlap with the best label of its class and frame.
+    """Return the predictions, each scored by its overlap with the label that it is the detection of.
 
-    Tells what perfect confidence would bring: false alarms go to the bottom of the ranking, well-placed
-    detections to the top. It does not know of duplicates: two detections of one source both get high scores,
-    and the second one still counts as a false alarm.
+    Tells what perfect confidence would bring: well-placed detections go to the top of the ranking, false
+    alarms to the bottom. In each frame and class labels and predictions are paired one to one so that the sum
+    of overlaps is largest; a prediction that is left over, such as a duplicate, gets 0. So the result bounds
+    what any scores can reach, where a metric pairs in the same way; where the scores themselves decide who is
+    paired, others may rarely pair more.
     """
-    return [
-        msgspec.structs.replace(prediction, score=overlaps.best(index, prediction.category_id)[0])
-        for index, prediction in enumerate(predictions)
-    ]
+    scores = [0.0] * len(predictions)
+    for own in _by_frame_and_class(predictions).values():
+        overlap = overlaps.with_own_class(own, predictions[own[0]].category_id)  # [own, labels]
+        for row, column in zip(*linear_sum_assignment(overlap, maximize=True), strict=True):
+            scores[own[row]] = float(overlap[row, column])
+    return [msgspec.structs.replace(p, score=score) for p, score in zip(predictions, scores, strict=True)]
 
 
 def with_true_classes(predictions: Sequence[Annotation], overlaps: Overlaps) -> list[Annotation]:

@@ -74,9 +74,10 @@ class ScorePair:
         Raises:
             AnnotationError: a file is not valid for this metric; the message names it.
         """
-        predictions, labels = read_pair(self.metric.build(), pair)
+        metric = self.metric.build()
+        predictions, labels = read_pair(metric, pair)
         try:
-            part = self.metric.build().score_recording(predictions, labels)
+            part = metric.score_recording(predictions, labels)
         except AnnotationError as error:
             raise AnnotationError(f"{pair.predictions} or {pair.labels}: {error}") from error
         return encode_arrays({**part, INPUT_COUNTS: _input_counts(predictions, labels)})

@@ -7,8 +7,8 @@ prediction and label files carry by custom.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -24,6 +24,9 @@ PREDICTION_SUFFIX = "_inference"
 LABEL_SUFFIX = "_std"
 _SUFFIXES = (PREDICTION_SUFFIX, LABEL_SUFFIX)
 _EXTENSION = ".json"
+
+NO_PREDICTION_FILE = "have no prediction file"
+"""What the warning of `Pairing.warnings` about missing recordings says, and no other does."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,33 @@ class Pairing:
 
     Attributes:
         rule: `complete` or `official`.
-        pairs: what is scored, in the order of recording names.
-        counted_as_empty: recordings among `pairs` that have no prediction file.
+        every: every recording with labels, in the order in which the official evaluators go through them:
+            that of the prediction files' paths. One without stands where its file would.
         unpaired_predictions: prediction files without label file; never scored.
         unpaired_labels: label files without prediction file.
         warnings: what is odd, for people.
     """
 
     rule: PairingRule
-    pairs: tuple[FilePair, ...]
-    counted_as_empty: tuple[str, ...]
+    every: tuple[FilePair, ...]
     unpaired_predictions: tuple[Path, ...]
     unpaired_labels: tuple[Path, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def pairs(self) -> tuple[FilePair, ...]:
+        """What is scored, in the order of `every`."""
+        return tuple(pair for pair in self.every if pair.predictions or self.rule == "complete")
+
+    @property
+    def left_out(self) -> tuple[FilePair, ...]:
+        """The other recordings: those without prediction file, if the rule is `official`."""
+        return tuple(pair for pair in self.every if not pair.predictions and self.rule == "official")
+
+    @property
+    def counted_as_empty(self) -> tuple[str, ...]:
+        """The names of those that have no prediction file and are scored all the same."""
+        return tuple(pair.name for pair in self.pairs if not pair.predictions)
 
 
 def pair_files(prediction_folder: Path, label_folder: Path, rule: PairingRule = "complete") -> Pairing:
@@ -82,18 +99,26 @@ def pair_files(prediction_folder: Path, label_folder: Path, rule: PairingRule = 
         raise AnnotationError(_nothing_in_common(prediction_folder, label_folder, predictions, labels))
     strays = _not_named_as_labels(labels, shared)
     missing = sorted(labels.keys() - shared - strays)
-    scored = sorted(shared.union(missing) if rule == "complete" else shared)
+    place = _places([predictions[name] for name in sorted(shared)])
+    every = [FilePair(name, predictions.get(name), labels[name]) for name in shared.union(missing)]
     pairing = Pairing(
         rule,
-        tuple(FilePair(name, predictions.get(name), labels[name]) for name in scored),
-        tuple(missing) if rule == "complete" else (),
+        tuple(sorted(every, key=lambda pair: pair.predictions or place(pair.name))),
         tuple(predictions[name] for name in sorted(predictions.keys() - shared)),
         tuple(labels[name] for name in sorted(labels.keys() - shared)),
         (),
     )
+    for folder, role in {prediction_folder: "predictions", label_folder: "labels"}.items():
+        warnings += overlooked(folder, role)
     warnings += _missing_warnings(pairing, missing, strays)
     warnings += _suffix_warnings([pair for pair in pairing.pairs if pair.predictions])
     return replace(pairing, warnings=tuple(warnings))
+
+
+def _places(predictions: Sequence[Path]) -> Callable[[str], Path]:
+    """Return where the prediction file of a recording would lie, named like most of the others."""
+    ((folder, suffix), _), *_ = Counter((path.parent, suffix_of(path)) for path in predictions).most_common(1)
+    return lambda name: folder / f"{name}{suffix}{_EXTENSION}"
 
 
 def find_json_files(folder: Path, role: str) -> list[Path]:
@@ -106,12 +131,24 @@ def find_json_files(folder: Path, role: str) -> list[Path]:
     """
     if not folder.is_dir():
         raise AnnotationError(f"{folder}: no such folder. Expected the folder of the {role}; check the path.")
-    found = sorted(_walk(folder))
+    found = sorted(path for path in _walk(folder) if path.name.endswith(_EXTENSION))
     if not found:
         raise AnnotationError(
             f"{folder}: no JSON file here or below. Expected the {role}: one DCASE JSON file per recording."
+            + "".join(f" {text}" for text in overlooked(folder, role))
         )
     return found
+
+
+def overlooked(folder: Path, role: str) -> list[str]:
+    """Return a warning about files that are not looked at, though their names suggest it."""
+    names = sorted(path.name for path in _walk(folder) if not path.name.endswith(_EXTENSION))
+    if not names:
+        return []
+    return [
+        f"{len(names)} files in the folder of the {role} are not looked at, because their names end in other "
+        f"than {_EXTENSION} in small letters ({shortened(names)}). Rename them if they belong to it."
+    ]
 
 
 def recording_name(path: Path) -> str:
@@ -140,6 +177,7 @@ def has_suffix(path: Path, suffix: str) -> bool:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder that are JSON by name, in small or capital letters."""
     entered: set[tuple[int, int]] = set()
     for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         status = os.stat(place)
@@ -149,7 +187,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         entered.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
-            if name.endswith(_EXTENSION) and not name.startswith(".") and name != _EXTENSION:
+            if name.lower().endswith(_EXTENSION) and not name.startswith("."):
                 yield Path(place, name)
 
 
@@ -217,7 +255,7 @@ def _missing_warnings(pairing: Pairing, missing: Sequence[str], strays: set[str]
         )
         warnings.append(
             f"{len(missing)} of {len(missing) + len(pairing.pairs) - len(pairing.counted_as_empty)} labelled "
-            f"recordings have no prediction file and {fate} ({shortened(missing)})."
+            f"recordings {NO_PREDICTION_FILE} and {fate} ({shortened(missing)})."
         )
     if pairing.unpaired_predictions:
         names = [path.name for path in pairing.unpaired_predictions]
@@ -234,7 +272,12 @@ def _missing_warnings(pairing: Pairing, missing: Sequence[str], strays: set[str]
 
 def _suffix_warnings(pairs: Sequence[FilePair]) -> list[str]:
     warnings = []
-    odd = [pair.predictions.name for pair in pairs if has_suffix(pair.predictions, LABEL_SUFFIX)]
+    odd = [
+        pair.predictions.name
+        for pair in pairs
+        if has_suffix(pair.predictions, LABEL_SUFFIX)
+        and pair.labels.stem != pair.predictions.stem + LABEL_SUFFIX
+    ]
     if odd:
         warnings.append(
             f"{len(odd)} prediction files are named as labels are ({shortened(odd)}): no official evaluator "
@@ -262,6 +305,7 @@ def _nothing_in_common(
 
 
 def shortened(names: Sequence[str], most: int = 3) -> str:
-    """Return the first few of many names."""
+    """Return the first few of many names; one with line breaks or the like as Python would write it."""
     rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+    shown = [name if name.isprintable() else repr(name) for name in names[:most]]
+    return ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")

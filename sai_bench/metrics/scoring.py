@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,10 +15,13 @@ from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import AnnotationError, ContractError, UnknownComponentError, component_errors
 from sai_bench.files import read_arrays
 from sai_bench.metrics.bootstrap import bootstrap_interval
+from sai_bench.metrics.diagnostics import headline_numbers
+from sai_bench.metrics.input_judging import judge_inputs, refuse_same_files
 from sai_bench.metrics.numbers import checked_numbers
+from sai_bench.metrics.official_lookup import lookup_notes, lookup_warnings
 from sai_bench.metrics.pair_diagnosing import diagnose_pairs
-from sai_bench.metrics.pair_scoring import INPUT_COUNTS, IdentifiedPair, ScorePair, identify, own_arrays
-from sai_bench.metrics.pairing import Pairing, PairingRule, pair_files, shortened, suffix_of
+from sai_bench.metrics.pair_scoring import IdentifiedPair, ScorePair, identify, own_arrays
+from sai_bench.metrics.pairing import FilePair, Pairing, PairingRule, pair_files
 from sai_bench.plugin_loading import LoadedPlugins, load_plugins
 from sai_bench.predictions import WORTH_PROCESSES_BYTES
 from sai_bench.progress import Reporter
@@ -48,6 +52,8 @@ class Scores:
         pairing: which files were scored, and which were not.
         warnings: everything that makes the numbers questionable or differ from the official ones.
         parts: metric name -> its arrays for each recording, in the order of `pairing.pairs`.
+        if_complete: metric name -> its headline with the recordings of `pairing.left_out` counted as empty;
+            empty if there are none.
         settings: metric name -> the config that it was computed with.
     """
 
@@ -57,6 +63,7 @@ class Scores:
     warnings: tuple[str, ...]
     parts: dict[str, list[dict[str, np.ndarray]]]
     settings: dict[str, dict]
+    if_complete: dict[str, dict[str, float | None]]
 
     def to_json(self) -> dict[str, dict]:
         """Return the numbers of each metric under its name, and everything else under `_report`."""
@@ -67,6 +74,8 @@ class Scores:
                 "pairing": self.pairing.rule,
                 "recordings": [pair.name for pair in self.pairing.pairs],
                 "counted_as_empty": list(self.pairing.counted_as_empty),
+                "left_out": [pair.name for pair in self.pairing.left_out],
+                "headline_with_left_out_as_empty": self.if_complete,
                 "unpaired_predictions": [str(path) for path in self.pairing.unpaired_predictions],
                 "unpaired_labels": [str(path) for path in self.pairing.unpaired_labels],
                 "settings": self.settings,
@@ -83,7 +92,7 @@ def score(
     diagnostics: bool = False,
     bootstrap: int = 0,
     workers: int | None = None,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     reporter: Reporter | None = None,
     plugins: LoadedPlugins | None = None,
 ) -> Scores:
@@ -94,7 +103,7 @@ def score(
         labels: likewise.
         metrics: names of metrics; none: every `dcase2026_*` that is registered.
         pairing: `complete` counts a labelled recording without prediction file as empty; `official` leaves
-            it out.
+            it out, and reports beside the numbers what they would be with it.
         diagnostics: whether to say what holds the system back; takes about ten times as long.
         bootstrap: how many times to resample the recordings for confidence intervals; 0: no intervals.
         workers: processes that may work at once, None: one per core. The numbers do not depend on it.
@@ -107,32 +116,50 @@ def score(
         AnnotationError: folders or files are not as expected; the message names the file.
         UnknownComponentError: no such metric.
         StageError: a metric raised.
+        ValueError: an argument makes no sense.
     """
     from sai_bench.running import open_context
 
+    _check_arguments(metrics, bootstrap, workers)
     plugins = plugins or load_plugins()
     components = [_component(name, plugins) for name in dict.fromkeys(metrics) or default_metrics(plugins)]
     files = pair_files(Path(predictions), Path(labels), pairing)
-    context = open_context(cache, reporter or Reporter(), workers)
-    pairs = _identify_all(files, context.workers)
+    refuse_same_files(files.pairs)
+    context = open_context(None if cache is None else Path(cache), reporter or Reporter(), workers)
+    pairs = _identify_all(files.pairs, context.workers)
     context = _without_idle_workers(context, pairs)
     stored = {c.name: _stored_parts(c, plugins, pairs, context) for c in components}
     parts = {name: [own_arrays(arrays) for arrays in kept] for name, kept in stored.items()}
     numbers, headlines, found = {}, {}, [*files.warnings]
     if stored:
-        found += _input_warnings(next(iter(stored.values())))
+        found += judge_inputs(pairs, next(iter(stored.values())))
+    metrics_by_name = {component.name: component.build() for component in components}
+    found += lookup_notes(metrics_by_name, files.pairs)
     for component in components:
-        metric = component.build()
+        metric = metrics_by_name[component.name]
+        others = [other for other in metrics_by_name.values() if other is not metric]
         numbers[component.name] = {
             **combine(metric, component.name, parts[component.name]),
+            **_file_lists(metric, files),
             **_intervals(metric, component.name, parts[component.name], bootstrap),
             **({"diagnostics": diagnose_pairs(component, plugins, pairs, context)} if diagnostics else {}),
         }
         headlines[component.name] = tuple(metric.headline)
-        found += [f"{component.name}: {text}" for text in _name_warnings(metric, files)]
+        odd = lookup_warnings(metric, files.pairs, Path(predictions), Path(labels), others)
+        found += [f"{component.name}: {text}" for text in odd]
         found += _metric_warnings(metric, component.name, parts[component.name])
+    if_complete, troubles = _if_complete(components, plugins, files, parts, context)
     settings = {component.name: component.resolved() for component in components}
-    return Scores(numbers, headlines, files, tuple(found), parts, settings)
+    return Scores(numbers, headlines, files, tuple(found + troubles), parts, settings, if_complete)
+
+
+def _check_arguments(metrics: Sequence[str], bootstrap: int, workers: int | None) -> None:
+    if isinstance(metrics, str):
+        raise ValueError(f"metrics = {metrics!r}. Expected a list of names, such as [{metrics!r}].")
+    if bootstrap < 0:
+        raise ValueError(f"bootstrap = {bootstrap}. Expected a number of resamples, or 0 for no intervals.")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers = {workers}. Expected 1 or more, or None for one per core.")
 
 
 def default_metrics(plugins: LoadedPlugins) -> list[str]:
@@ -150,7 +177,7 @@ def default_metrics(plugins: LoadedPlugins) -> list[str]:
 
 
 def combine(metric: Metric, name: str, parts: Sequence[Mapping[str, np.ndarray]]) -> dict:
-    """Return a metric's checked numbers for the parts of all recordings, in recording name order.
+    """Return a metric's checked numbers for the parts of all recordings, in the order of `Pairing.pairs`.
 
     Raises:
         StageError: the metric raised.
@@ -170,15 +197,52 @@ def _intervals(
         return {"bootstrap": bootstrap_interval(metric, parts, resamples)}
 
 
+def _file_lists(metric: Metric, files: Pairing) -> dict[str, list[str]]:
+    """Return the names of prediction files with and without labels, if the official report lists them."""
+    if metric.file_lists is None:
+        return {}
+    paired = [pair.predictions for pair in files.pairs if pair.predictions]
+    sides = zip(metric.file_lists, (paired, files.unpaired_predictions), strict=True)
+    return {name: [path.stem for path in paths] for name, paths in sides}
+
+
+def _if_complete(
+    components: Sequence[ComponentSpec],
+    plugins: LoadedPlugins,
+    files: Pairing,
+    parts: Mapping[str, Sequence[Mapping[str, np.ndarray]]],
+    context: Context,
+) -> tuple[dict[str, dict[str, float | None]], list[str]]:
+    """Return each metric's headline with the recordings that were left out counted as empty, and warnings.
+
+    The official evaluators never open the labels of those, so a fault in them is no reason to stop.
+    """
+    headlines: dict[str, dict[str, float | None]] = {}
+    if not files.left_out:
+        return headlines, []
+    try:
+        missing = _identify_all(files.left_out, context.workers)
+        for component in components:
+            added = map(own_arrays, _stored_parts(component, plugins, missing, context))
+            by_name = {pair.name: part for pair, part in zip(files.left_out, added, strict=True)}
+            by_name |= {pair.name: p for pair, p in zip(files.pairs, parts[component.name], strict=True)}
+            every = [by_name[pair.name] for pair in files.every]
+            with component_errors(f"Metric '{component.name}' failed to combine its recordings"):
+                headlines[component.name] = headline_numbers(component.build(), every)
+    except AnnotationError as error:
+        return {}, [f"No numbers with the recordings left out counted as empty: {error}"]
+    return headlines, []
+
+
 def _component(name: str, plugins: LoadedPlugins) -> ComponentSpec:
     registration = plugins.registry.get("metric", name)
     return ComponentSpec("metric", name, registration.load_config()(), registration)
 
 
-def _identify_all(files: Pairing, workers: int) -> list[IdentifiedPair]:
+def _identify_all(pairs: Sequence[FilePair], workers: int) -> list[IdentifiedPair]:
     # Threads serve: hashing releases the interpreter.
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(identify, files.pairs))
+        return list(pool.map(identify, pairs))
 
 
 def _without_idle_workers(context: Context, pairs: Sequence[IdentifiedPair]) -> Context:
@@ -204,47 +268,19 @@ def _stored_parts(
             identity=lambda pair: pair.content_sha256,
         )
     except AnnotationError as error:  # another metric may read the file differently
-        raise AnnotationError(f"{error} (metric {component.name})") from error
+        raise AnnotationError(
+            f"{error} (metric {component.name}){_where_to_see_all(error, pairs)}"
+        ) from error
     return [read_arrays(stage.paths[pair.name]) for pair in pairs]
 
 
-def _input_warnings(stored: Sequence[Mapping[str, np.ndarray]]) -> list[str]:
-    labels, labels_with_score, predictions, predictions_with_score = sum(s[INPUT_COUNTS] for s in stored)
-    warnings = []
-    if predictions and not predictions_with_score:
-        warnings.append(
-            f"None of the {predictions} predictions has a score: are these labels, or are the folders "
-            "exchanged? Every score counts as 0."
-        )
-    elif predictions_with_score < predictions:
-        warnings.append(
-            f"{predictions - predictions_with_score} of {predictions} predictions have no score. It counts "
-            "as 0."
-        )
-    if labels_with_score:
-        warnings.append(
-            f"{labels_with_score} of {labels} labels have a score: are these predictions, or are the folders "
-            "exchanged? Scores of labels are not used."
-        )
-    return warnings
-
-
-def _name_warnings(metric: Metric, files: Pairing) -> list[str]:
-    """Return a warning for each side whose files the metric's official evaluator would not find."""
-    sides = (
-        ("prediction", metric.prediction_suffixes, [p.predictions for p in files.pairs if p.predictions]),
-        ("label", metric.label_suffixes, [p.labels for p in files.pairs]),
-    )
-    warnings = []
-    for side, suffixes, paths in sides:
-        odd = [path.name for path in paths if suffixes is not None and suffix_of(path) not in suffixes]
-        if odd:
-            expected = " or ".join(f"NAME{suffix}.json" for suffix in suffixes)
-            warnings.append(
-                f"{len(odd)} {side} files have names that the official evaluator does not find "
-                f"({shortened(odd)}). It expects {expected}."
-            )
-    return warnings
+def _where_to_see_all(error: AnnotationError, pairs: Sequence[IdentifiedPair]) -> str:
+    """Return the next step if the error is about a prediction file: scoring stops at the first fault."""
+    for pair in pairs:
+        if pair.predictions and str(error).startswith(f"{pair.predictions}: "):
+            folder = shlex.quote(str(pair.predictions.parent))
+            return f" Run `sai-bench check-submission {folder}` to see all problems."
+    return ""
 
 
 def _metric_warnings(metric: Metric, name: str, parts: Sequence[Mapping[str, np.ndarray]]) -> list[str]:

@@ -17,17 +17,19 @@ import numpy as np
 from sai_bench.cores import usable_cores
 from sai_bench.errors import AnnotationError
 from sai_bench.files import safe_name
+from sai_bench.json_document import parse_document
 from sai_bench.metrics.pairing import (
     LABEL_SUFFIX,
     PREDICTION_SUFFIX,
     find_json_files,
     has_suffix,
+    overlooked,
     recording_name,
     shortened,
 )
 from sai_bench.metrics.submission_content import Problem, check_entry
 from sai_bench.parallel import in_processes
-from sai_bench.predictions import WORTH_PROCESSES_BYTES, parse_document, read_content
+from sai_bench.predictions import WORTH_PROCESSES_BYTES, read_content
 from sai_bench.progress import Reporter
 
 if TYPE_CHECKING:
@@ -62,10 +64,11 @@ class Finding:
     count: int = 1
 
     def __str__(self) -> str:
-        place = [self.file] if self.file else []
+        # A name with line breaks or the like would take the message apart.
+        place = [self.file if self.file.isprintable() else repr(self.file)] if self.file else []
         if self.annotation is not None:
             more = f" and {self.count - 1} more" if self.count > 1 else ""
-            place.append(f"annotation {self.annotation}{more}")
+            place.append(f"annotation {self.annotation}{more} (counted from 0)")
         return ": ".join([*place, self.message])
 
 
@@ -130,7 +133,8 @@ def check_submission(
     paths = find_json_files(folder, "predictions")
     findings, scores = _name_findings(folder, paths), _ScoreCounter()
     sizes = list(map(_size_bytes, paths))
-    workers = (workers or usable_cores()) if sum(sizes) >= WORTH_PROCESSES_BYTES else 1
+    looked_into = sum(size for size in sizes if size <= LARGEST_FILE_BYTES)
+    workers = (workers or usable_cores()) if looked_into >= WORTH_PROCESSES_BYTES else 1
     results = {}
     with (reporter or Reporter()).task("check") as progress:
         for result in in_processes(_check_file, [(path,) for path in paths], workers):
@@ -167,6 +171,7 @@ def _name_findings(folder: Path, paths: Sequence[Path]) -> list[Finding]:
         message = f"{suffixed} of {len(paths)} files are named NAME{PREDICTION_SUFFIX}.json, the others not."
         message += " The evaluator of April reads only the former, that of June only the latter."
         findings.append(Finding("warning", "name", message))
+    findings += [Finding("warning", "name", message) for message in overlooked(folder, "predictions")]
     deeper = [path.relative_to(folder).as_posix() for path in paths if path.parent != folder]
     if deeper:
         message = f"{len(deeper)} files lie in sub-folders ({shortened(deeper)}), where the evaluator of June"

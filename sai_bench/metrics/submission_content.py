@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,14 +10,16 @@ from typing import Literal
 
 import numpy as np
 
+from sai_bench.json_document import RepeatingObject, shown
 from sai_bench.metrics.april_rendering import LOWEST_PEAK, april_renderer
 from sai_bench.metrics.june_rendering import draws_nothing
-from sai_bench.predictions import RepeatingObject
 from sai_bench.sphere import CLASSES, COLUMNS, ROWS
 
 APRIL_SIGMA_DEG = 6.0
 
 _MISSING = object()
+
+_ANNOTATION = "an object with metadata_frame_index, category_id, score and segmentation"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Checked:
 def check_entry(entry: object) -> Checked:
     """Check one entry of the list `annotations` of a file."""
     if not isinstance(entry, Mapping):
-        return Checked(None, None, (_wrong("object", "is no object"),))
+        return Checked(None, None, (_wrong("object", f"is {shown(entry)}. Expected {_ANNOTATION}."),))
     problems = []
     if isinstance(entry, RepeatingObject):
         problems.append(_wrong("keys", entry.complaint()))
@@ -92,7 +93,8 @@ def _segmentation_problems(segmentation: object) -> Iterator[Problem]:
     array = _as_array(points)
     if array is None:
         wrong = next(point for point in points if not _is_point(point))
-        message = f"segmentation has the point {_short(wrong)}. Expected [x, y, energy], three numbers."
+        message = f"segmentation has the point {shown(wrong)}. Expected [x, y, energy], three finite "
+        message += "numbers."
         yield _wrong("segmentation", message)
         return
     yield from _point_problems(array, segmentation)
@@ -167,15 +169,7 @@ def _wrong(rule: str, message: str) -> Problem:
 
 
 def _what(value: object) -> str:
-    return "is missing" if value is _MISSING else f"is {_short(value)}"
-
-
-def _short(value: object) -> str:
-    try:
-        text = json.dumps(value)
-    except RecursionError:
-        return "nested too deeply"
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return "is missing" if value is _MISSING else f"is {shown(value)}"
 
 
 def _shown_point(point: np.ndarray) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-# Machine code is cached file by file: a compiled function of another module must not be called from here, or
-# a change there would go unnoticed.
 from sai_bench.compilation import compiled
 from sai_bench.metrics.sure_triangulation import SURE_ALTITUDE
 

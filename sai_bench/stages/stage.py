@@ -108,9 +108,13 @@ def run_stage(
         if not note.exists():
             write_atomically(note, json.dumps(parts, indent=1, sort_keys=True).encode())
         tasks = [(stage, work, recording, paths[recording.name]) for recording in pending]
+        workers = min(context.workers, len(pending)) if parallel else 1
+        if workers > 1:
+            # What a component compiles is compiled once, not in each worker at the same time.
+            with component_errors(f"Stage {stage} failed"):
+                work.build()
         with context.reporter.task(stage) as progress:
             progress(0, len(pending))
-            workers = context.workers if parallel else 1
             for done, _ in enumerate(in_processes(_perform, tasks, workers), start=1):
                 progress(done, len(pending))
     reused = len(recordings) - len(pending)

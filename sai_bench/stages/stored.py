@@ -1,15 +1,16 @@
-"""One stored result: a file, and beside it how large it is and how long it took.
+"""One stored result: a file, and beside it what is in it and how long it took.
 
-The note is written first: a result without its note, or of another size than the note says, is not there.
+The note is written first: a result without its note, or with other content than the note says, is not there.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import msgspec
 
-from sai_bench.files import write_atomically
+from sai_bench.files import sha256_of, write_atomically
 
 
 class Note(msgspec.Struct):
@@ -17,23 +18,27 @@ class Note(msgspec.Struct):
 
     Attributes:
         size_bytes: of its file.
+        sha256: of its file; a damaged one would else be met by every later run.
         seconds: computing time.
     """
 
     size_bytes: int
+    sha256: str
     seconds: float
 
 
 def store(path: Path, content: bytes, seconds: float) -> None:
     """Store a result."""
-    write_atomically(_note_path(path), msgspec.json.encode(Note(len(content), round(seconds, 6))))
+    note = Note(len(content), hashlib.sha256(content).hexdigest(), round(seconds, 6))
+    write_atomically(_note_path(path), msgspec.json.encode(note))
     write_atomically(path, content)
 
 
 def is_stored(path: Path) -> bool:
-    """Return whether a result is there in its full size."""
+    """Return whether a result is there, complete and undamaged."""
     try:
-        return path.stat().st_size == read_note(path).size_bytes
+        note = read_note(path)
+        return path.stat().st_size == note.size_bytes and sha256_of(path) == note.sha256
     except (OSError, msgspec.DecodeError):
         return False
 

@@ -1,7 +1,12 @@
 """`sai-bench score` and `sai-bench check-submission` from the command line."""
 
+import errno
+import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,7 +57,7 @@ def test_the_json_file_has_an_object_for_each_metric_and_the_report_beside(score
 def test_intervals_and_diagnostics_are_shown_when_asked_for(score, tmp_path):
     done = score("--bootstrap", 50, "--diagnostics", "--json", tmp_path / "scores.json")
     assert done.code == 0, done.err
-    for text in ("95% interval", "diagnostics", "class_agnostic", "room1", "location_only"):
+    for text in ("95% interval", "diagnostics", "one class", "room1", "location_only"):
         assert text in done.out
     assert {"bootstrap", "diagnostics"} <= set(json.loads((tmp_path / "scores.json").read_text())[APRIL])
     assert "95% interval" not in score().out
@@ -66,6 +71,8 @@ def test_a_missing_prediction_file_is_a_loud_warning(score, folders, tmp_path, r
     assert f"warning: 1 of 2 labelled recordings have no prediction file and {fate}" in " ".join(
         done.err.split()
     )
+    head = " ".join(done.out.split(APRIL)[0].split())
+    assert f"1 of 2 labelled recordings have no prediction file and {fate}" in head
     report = json.loads((tmp_path / "scores.json").read_text())["_report"]
     assert any(fate in warning for warning in report["warnings"])
     assert len(report["recordings"]) == (2 if rule == "complete" else 1)
@@ -81,8 +88,8 @@ def test_a_missing_prediction_file_is_a_loud_warning(score, folders, tmp_path, r
             b'{"annotations": [{"category_id": 1}]}',
             "annotation 0 (counted from 0): has no metadata_frame_index",
         ),
-        (b"\xff\xfe\xfa", "not valid JSON"),
-        (b'{"annotations": ' + b"[" * 50_000, "not valid JSON"),
+        (b"\xff\xfe\xfa", "looks like UTF-16 or UTF-32 from byte 0"),
+        (b'{"annotations":\n' + b"[" * 50_000, "nested too deeply (more than 60 deep at line 2 column 60)"),
         (b'{"annotations": [], "annotations": []}', "twice"),
         (
             b'{"annotations": [{"category_id": 1, "metadata_frame_index": 0, "score": 1, '
@@ -120,11 +127,103 @@ def test_an_unknown_metric_or_pairing_is_refused(sai_bench, folders):
     assert sai_bench("score", *folders, "--pairing", "strict").code == 2
 
 
-def test_a_result_that_cannot_be_written_is_an_error_without_traceback(score, tmp_path):
+def test_a_result_that_cannot_be_written_is_an_error_before_anything_is_computed(score, tmp_path):
     (tmp_path / "folder").mkdir()
-    done = score("--json", tmp_path / "folder")
-    assert done.code != 0
-    assert "cannot be written" in done.err
+    done = score("--json", tmp_path / "folder", "--cache", tmp_path / "cache")
+    assert done.code == 2
+    assert "folder: cannot be written (it is a folder)" in done.err
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("command", ["score", "check-submission"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("case/predictions/scores.json", "lies in the folder of the predictions"),
+        ("case/predictions/new/scores.txt", "lies in the folder of the predictions"),
+        ("link/scores.json", "lies in the folder of the predictions"),
+        (f"outside/{FIRST}_inference.json", "is one of the predictions"),
+        ("case/labels/scores.json", "lies in the folder of the labels"),
+    ],
+)
+def test_the_result_must_not_lie_among_what_is_read(sai_bench, folders, tmp_path, command, name, says):
+    if "labels" in says and command == "check-submission":
+        pytest.skip("it reads no labels")
+    (tmp_path / "link").symlink_to(folders[0])
+    (tmp_path / "outside").mkdir()
+    moved = folders[0] / f"{FIRST}_inference.json"
+    moved.rename(tmp_path / "outside" / moved.name)
+    moved.symlink_to(tmp_path / "outside" / moved.name)
+    before = moved.read_bytes()
+    done = sai_bench(command, *folders[: 2 if command == "score" else 1], "--json", tmp_path / name)
+    assert done.code == 2
+    assert says in done.err
+    assert done.out == ""
+    assert moved.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["score", "check-submission"])
+def test_a_dash_gives_the_json_on_standard_output_in_place_of_the_report(sai_bench, folders, command):
+    options = ("--metric", APRIL, "--workers", 1) if command == "score" else ("--workers", 1)
+    done = sai_bench(command, *folders[: 2 if command == "score" else 1], *options, "--json", "-")
+    assert (APRIL if command == "score" else "accepted") in json.loads(done.out)
+    assert not Path("-").exists()
+
+
+def test_the_report_is_printed_and_the_result_written_even_if_one_of_the_two_fails(monkeypatch, tmp_path):
+    from sai_bench.cli.results_out import deliver
+    from sai_bench.errors import OutputError
+
+    printed = FullDisk()
+    monkeypatch.setattr(sys, "stdout", printed)
+    with pytest.raises(OutputError, match="Standard output cannot be written \\(No space left"):
+        deliver(lambda: "report\n", lambda: {"a": 1}, tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": 1}
+    printed.full = False
+    with pytest.raises(OutputError, match="it is a folder"):
+        deliver(lambda: "report\n", lambda: {"a": 1}, tmp_path)
+    assert printed.getvalue() == 2 * "report\n"
+
+
+class FullDisk(io.StringIO):
+    """Standard output on a disk without free space."""
+
+    encoding = "ascii"
+    full = True
+
+    def flush(self):
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_name_that_standard_output_cannot_say_is_escaped(monkeypatch):
+    from sai_bench.cli.results_out import write_out
+
+    printed = FullDisk()
+    printed.full = False
+    monkeypatch.setattr(sys, "stdout", printed)
+    write_out("r\N{LATIN SMALL LETTER E WITH ACUTE}sum\udce9")
+    assert printed.getvalue() == "r\\xe9sum\\udce9"
+
+
+@pytest.mark.parametrize("command", ["score", "check-submission"])
+def test_that_nobody_reads_the_report_is_no_error(folders, submission, tmp_path, command):
+    options = ["--metric", APRIL] if command == "score" else []
+    given = [*folders[: 2 if command == "score" else 1], *options, "--workers", 1, "--json", "result.json"]
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as nobody_reads:
+        done = subprocess.run(
+            [sys.executable, "-c", "from sai_bench.cli.main import main; main()", command, *map(str, given)],
+            cwd=tmp_path,
+            stdout=nobody_reads,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())
 
 
 def test_scoring_and_checking_do_without_torch(fresh, folders, tmp_path):

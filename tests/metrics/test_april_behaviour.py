@@ -110,6 +110,30 @@ def test_predicted_distance_that_is_no_number_leaves_the_error_undefined(april, 
     assert result["distance_mape"] is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"distance": math.nan}, "pairs with a distance that is NaN or infinite: 1."),
+        ({"distance": math.inf}, "pairs with a distance that is NaN or infinite: 1."),
+        ({"score": math.nan}, "predictions with NaN as score: 1."),
+        ({}, None),
+    ],
+)
+def test_numbers_that_are_none_are_warned_about(april, region, changes, says):
+    labels = [region(around(50, 60), 4, distance=100)]
+    prediction = region(around(51, 60), 4, **{"score": 0.5, "distance": 90.0, **changes})
+    warnings = april.warnings([april.score_recording([prediction], labels)])
+    assert len(warnings) == bool(says)
+    assert all(says in text for text in warnings)
+
+
+def test_an_infinite_distance_leaves_the_error_undefined_without_a_word(april, region, recwarn):
+    labels = [region(around(50, 60), 4, distance=math.inf)]
+    result = score(april, [region(around(51, 60), 4, score=0.5, distance=3)], labels)
+    assert result["distance_mape"] is None
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("energy", [math.nan, -1.0])
 def test_prediction_without_a_positive_peak_is_removed(april, region, energy):
     labels = [region(around(50, 60), 4)]
@@ -133,6 +157,16 @@ def test_macro_pearson_weighs_classes_not_pairs(april, region):
     low = 4 * result["pearson"] - 3
     assert low < 0.9
     assert result["macro_pearson"] == pytest.approx((1 + low) / 2)
+
+
+@pytest.mark.parametrize("frame", [2**53 + 1, 2**63 - 1, 2**63 + 1, 10**30, -(2**64)])
+def test_frame_indices_of_any_size_are_kept_apart(april, region, frame):
+    labels = [region(around(50, 60), 4, frame), region(around(50, 60), 4, -1)]
+    near, hit = region(around(50, 60), 4, frame + 1, 0.9), region(around(50, 60), 4, frame, 0.5)
+    result = score(april, [near, hit, region(around(50, 60), 4, -1, 0.8)], labels)
+    assert result["counts"]["frames"] == 3
+    # One miss ranks first: precision 2/3 at every recall.
+    assert result["map"] == pytest.approx(2 / 3)
 
 
 def test_scale_of_energies_changes_no_average_precision(april, sparse):

@@ -83,6 +83,24 @@ def test_windows_of_a_row_with_a_kernel_are_alike_at_every_column(sigma_deg):
     assert len(np.flatnonzero(rows)) == {2.0: 180, 6.0: 164, 30.0: 96}[sigma_deg]
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(-60, 420), (500, 719), (720, 3600), (-1e6, -3600), (1e6, 1e9), (1e12, 8e18)]
+)
+def test_masks_of_points_far_outside_the_image_are_the_evaluators(plain_april, low, high):
+    rng = np.random.default_rng(3)
+    renderer = AprilRenderer(6.0)
+    for count in (1, 2, 5) * 8:
+        points = np.column_stack(
+            [rng.uniform(low, high, count), rng.uniform(0, 179, count), rng.uniform(0.1, 1, count)]
+        )
+        energy_map = plain_april.render([points.tolist()])
+        (mask,) = masks_of(renderer, [points], 0.1)
+        if energy_map.max() < 1e-9:
+            assert mask is None
+        else:
+            np.testing.assert_array_equal(mask, energy_map >= np.float32(0.1) * energy_map.max())
+
+
 def test_far_away_points_have_no_window_or_a_full_ring():
     far = np.array([[1e300, 90.0, 1.0], [-1e300, 90.0, 1.0], [10.0, 1e300, 1.0], [10.0, -1e300, 1.0]])
     first, last, *columns = painted_ranges(far, 24.0).T

@@ -167,6 +167,32 @@ def test_ties_are_counted_and_bounded(june, region):
     assert any("0.5000 to 1.0000" in text for text in june.warnings([part]))
 
 
+def test_ties_that_matter_to_micro_numbers_only_are_said_to(june, region):
+    labels = [region(around(50, 60), k) for k in (4, 5)]
+    hits = [region(around(50, 60), k, 0, 0.5) for k in (4, 5)]
+    alarm = region(around(200, 60), 6, 0, 0.5)
+    assert june.warnings([june.score_recording(hits, labels)]) == []
+    (text,) = june.warnings([june.score_recording([*hits, alarm], labels)])
+    assert "micro_mAP is 0.6667 to 1.0000, micro_AP50 is 0.6667 to 1.0000" in text
+    assert "macro" not in text
+
+
+def test_intensities_that_are_nan_or_zero_have_warnings_of_their_own(june, region):
+    whole, other = around(50, 60), around(150, 60)
+    undefined = [(x, y, math.nan) for x, y, _ in whole]
+    zero = [*other[:-1], (*other[-1][:2], 0.0)]
+    labels = [region(undefined, 4), region(zero, 5)]
+    part = june.score_recording([region(whole, 4, 0, 0.5), region(other, 5, 0, 0.6)], labels)
+    counts = june.combine([part])["counts"]
+    assert (counts["undefined_labels"], counts["undefined_predictions"]) == (1, 0)
+    assert counts["labels_with_zeros"] == 1
+    warnings = june.warnings([part])
+    assert sum("labels with an intensity that is NaN" in text for text in warnings) == 1
+    assert sum("labels with points of intensity 0: 1" in text for text in warnings) == 1
+    fine = june.score_recording([region(whole, 4, 0, 0.5)], [region(whole, 4)])
+    assert june.warnings([fine]) == []
+
+
 def test_every_order_of_tied_detections_lies_within_the_bounds():
     rng = np.random.default_rng(0)
     scores = rng.integers(0, 4, 40) / 4
@@ -203,7 +229,7 @@ def test_recall_of_a_whole_percentage_is_where_the_numpy_versions_differ():
     assert abs(average_precision(hits, 50) - average_precision(hits, 50, numpy_1=True)) > 1e-5
 
 
-def test_recordings_rank_in_name_order_if_ties_are_kept_stable(june, region):
+def test_recordings_rank_in_the_order_given_if_ties_are_kept_stable(june, region):
     hit = june.score_recording([region(around(50, 60), 4, 0, 0.5)], [region(around(50, 60), 4)])
     miss = june.score_recording([region(around(50, 60), 4, 0, 0.5)], [])
     assert june.combine([hit, miss])["ties"]["stable"]["macro_mAP"] == pytest.approx(1)

@@ -44,6 +44,8 @@ def random_part(rng):
         "detection_iou": iou,
         "detection_correlation": np.where((iou > 0) & (rng.random(40) < 0.7), rng.random(40), np.nan),
         "empty_maps": np.zeros(2, dtype=np.int64),
+        "undefined_intensities": np.zeros(2, int),
+        "labels_with_zeros": np.array(0),
         "unscored_classes": np.zeros(2, dtype=np.int64),
     }
 

@@ -78,6 +78,19 @@ def test_odd_intensities_are_drawn_as_by_griddata(plain_june, seed):
     np.testing.assert_allclose(render([points]).energy, plain, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("orders_of_magnitude", [14, 17, 20, 30])
+def test_intensities_far_apart_draw_where_griddata_draws(plain_june, orders_of_magnitude):
+    rng = np.random.default_rng(orders_of_magnitude)
+    for _ in range(200):
+        count = int(rng.integers(3, 12))
+        # Corners on the canvas's own positions, so that edges run through others.
+        points = np.column_stack([rng.integers(0, 11, count) * 18.0, rng.integers(0, 11, count) * 18.0])
+        points = np.column_stack([points, 10.0 ** rng.uniform(-orders_of_magnitude, 0, count)])
+        drawn, plain = render([points]).energy, plain_june.render([points.tolist()])
+        np.testing.assert_array_equal(drawn > 0, plain > 0)
+        np.testing.assert_allclose(drawn, plain, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("count", [20, 80, 400])
 @pytest.mark.parametrize("whole", [True, False])
 def test_every_sure_triangle_is_one_of_qhulls(count, whole):

@@ -43,12 +43,41 @@ def test_true_score_is_the_iou_with_a_label_of_the_own_class(april, region):
     assert repaired[0].score == iou[0]
 
 
-def test_true_scores_do_not_remove_duplicates(april, region):
+def test_true_scores_put_duplicates_to_the_bottom(april, region):
     labels = [region(around(50, 60), 4, frame) for frame in range(4)]
-    predictions = [region(around(50, 60), 4, frame, 0.5) for frame in range(4) for _ in range(2)]
+    predictions = [region(around(50 + i, 60), 4, frame, 0.5) for frame in range(4) for i in range(2)]
     repaired = with_true_scores(predictions, Overlaps.measured(april, predictions, labels))
-    assert len(repaired) == 8
-    assert precision(april, repaired, labels) < 0.9
+    assert [p.score for p in repaired] == [1, 0] * 4
+    assert precision(april, repaired, labels) == pytest.approx(1)
+
+
+def test_two_detections_of_two_labels_are_both_scored(april, region):
+    labels = [region(around(50, 60), 4), region(around(53, 60), 4)]
+    predictions = [region(around(51, 60), 4, score=0.1), region(around(50, 60), 4, score=0.2)]
+    iou = april.overlap(predictions, labels)
+    assert iou[0, 0] > iou[0, 1] > 0  # the first, too, is nearer to the label that the second hits exactly
+    repaired = with_true_scores(predictions, Overlaps.measured(april, predictions, labels))
+    assert [p.score for p in repaired] == [iou[0, 1], 1]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("name", ["april", "june"])
+def test_true_scores_are_no_worse_than_any_others(request, region, name, seed):
+    """Many detections of few sources, so that most are duplicates."""
+    metric, rng = request.getfixturevalue(name), np.random.default_rng(seed)
+    labels = [region(around(50 + 40 * k, 60), k % 2, frame) for frame in range(5) for k in range(3)]
+    predictions = []
+    for frame in range(5):
+        for k in rng.integers(0, 3, 8).tolist():
+            x = 50 + 40 * k + round(3 * rng.normal())
+            predictions.append(region(around(x, 60), k % 2, frame, float(rng.random())))
+    overlaps = Overlaps.measured(metric, predictions, labels)
+    plain, repaired = (
+        metric.combine([metric.score_recording(side, labels)])
+        for side in (predictions, with_true_scores(predictions, overlaps))
+    )
+    for number in metric.headline[:2]:
+        assert repaired[number] >= plain[number] - 1e-9
 
 
 def test_true_classes_make_confused_regions_right(april, region):

@@ -48,7 +48,7 @@ def test_a_recording_is_named_by_its_file_without_known_suffixes(tmp_path, file,
 def test_files_pair_by_name_through_suffixes_and_sub_folders(folders):
     pairing = pair_files(*folders(["b.json", "x/a_inference.json"], ["dev/a_std.json", "test/deep/b.json"]))
     assert paired(pairing) == {"a": ("a_inference.json", "a_std.json"), "b": ("b.json", "b.json")}
-    assert [pair.name for pair in pairing.pairs] == ["a", "b"]
+    assert [pair.name for pair in pairing.pairs] == ["b", "a"]  # by the paths of their predictions
     assert pairing.warnings == ()
 
 
@@ -154,3 +154,24 @@ def test_links_that_lead_nowhere_are_refused_where_they_count(folders):
 def test_an_unknown_rule_is_refused(tmp_path):
     with pytest.raises(ValueError, match="'strict'"):
         pair_files(tmp_path, tmp_path, "strict")
+
+
+def test_names_in_capital_letters_are_mentioned(tmp_path):
+    for name in ("p/a.json", "p/b.JSON", "l/a_std.json", "l/b_std.Json", "none/c.JSON"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    warnings = pair_files(tmp_path / "p", tmp_path / "l").warnings
+    for role, name in (("predictions", "b.JSON"), ("labels", "b_std.Json")):
+        assert any(
+            f"1 files in the folder of the {role} are not looked at" in w and name in w for w in warnings
+        )
+    with pytest.raises(AnnotationError, match=r"no JSON file here.*c\.JSON"):
+        pair_files(tmp_path / "none", tmp_path / "l")
+
+
+def test_a_name_with_a_line_break_does_not_break_a_message(tmp_path):
+    for name in ("p/a.json", "p/b\nc.json", "l/a.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    (warning,) = pair_files(tmp_path / "p", tmp_path / "l").warnings
+    assert r"'b\nc.json'" in warning

@@ -180,17 +180,6 @@ def test_official_pairing_scores_as_if_the_label_file_were_not_there(score_april
     assert any("left out" in warning for warning in official.warnings)
 
 
-def test_labels_given_as_predictions_are_warned_about(score_april, files):
-    _, labels = files("sparse")
-    assert any("has a score: are these labels" in w for w in score_april(labels, labels).warnings)
-
-
-def test_predictions_given_as_labels_are_warned_about(score_april, files):
-    predictions, labels = files("sparse")
-    warnings = score_april(labels, predictions).warnings
-    assert any("labels have a score: are these predictions" in w for w in warnings)
-
-
 @pytest.mark.parametrize(
     ("side", "old", "new", "says"),
     [

@@ -95,7 +95,11 @@ def test_what_the_evaluators_read_as_it_was_meant_is_fine(check, changes):
         ({"segmentation": [[[1, 2]]]}, "segmentation", "has the point [1, 2]."),
         ({"segmentation": [[[1, 2, 3, 4]]]}, "segmentation", "has the point [1, 2, 3, 4]."),
         ({"segmentation": [[[1, "2", 3]]]}, "segmentation", 'has the point [1, "2", 3].'),
-        ({"segmentation": [[[1, 2, float("nan")]]]}, "segmentation", "has the point [1, 2, NaN]."),
+        (
+            {"segmentation": [[[1, 2, float("nan")]]]},
+            "segmentation",
+            "NaN]. Expected [x, y, energy], three finite numbers.",
+        ),
         ({"segmentation": [[[10**400, 2, 3]]]}, "segmentation", "has the point [1000"),
         ({"segmentation": [[[361, 2, 1]]]}, "coordinates", "[361, 2, 1] is outside the image"),
         ({"segmentation": [[[1, 2, 1]], [[-0.5, 2, 1]]]}, "coordinates", "[-0.5, 2, 1]"),
@@ -108,7 +112,7 @@ def test_a_wrong_annotation_is_an_error_with_its_place_and_what_was_expected(che
     assert found(report) == [("error", rule)]
     assert not report.accepted
     assert report.findings[0].annotation == 1
-    assert str(report.findings[0]).startswith("a.json: annotation 1: ")
+    assert str(report.findings[0]).startswith("a.json: annotation 1 (counted from 0): ")
     assert says in report.findings[0].message
 
 
@@ -136,7 +140,9 @@ def test_what_costs_score_is_a_warning(check, changes, rules):
 
 @pytest.mark.parametrize("entry", [None, 5, [1, 2], "text"])
 def test_an_annotation_that_is_no_object_is_an_error(check, entry):
-    assert found(check({"a.json": [entry]})) == [("error", "object")]
+    report = check({"a.json": [entry]})
+    assert found(report) == [("error", "object")]
+    assert report.findings[0].message.startswith(f"is {json.dumps(entry)}. Expected an object with metadata")
 
 
 def test_a_key_that_stands_twice_is_an_error(check):
@@ -148,10 +154,10 @@ def test_a_key_that_stands_twice_is_an_error(check):
     ("content", "says"),
     [
         (b'{"annotations": [{"sco', "line 1 column"),
-        (b"\xff\xfe\x00", "not valid JSON"),
+        (b"\xff\xfe\x00", "UTF-16 or UTF-32"),
         (b"[]", "not DCASE JSON"),
         (b"{}", "no list 'annotations'"),
-        (b"[" * 100_000, "not valid JSON"),
+        (b"[" * 100_000, "nested too deeply (more than 60 deep at line 1 column 61)"),
     ],
 )
 def test_a_file_that_is_no_dcase_json_is_an_error_and_the_others_are_checked(check, content, says):
@@ -165,7 +171,7 @@ def test_one_problem_of_many_annotations_is_one_finding_with_their_number(check)
     report = check({"a.json": [entry(score=i / 8, category_id=13 if i > 2 else 1) for i in range(8)]})
     assert found(report) == [("error", "category_id")]
     assert (report.findings[0].annotation, report.findings[0].count) == (3, 5)
-    assert "annotation 3 and 4 more" in str(report.findings[0])
+    assert "annotation 3 and 4 more (counted from 0)" in str(report.findings[0])
 
 
 def test_equal_scores_are_counted_within_and_across_classes_of_all_files(check):
@@ -213,6 +219,19 @@ def test_a_file_of_two_gigabytes_is_an_error_and_not_read(check, tmp_path):
 def test_names_that_an_evaluator_overlooks_are_found(check, names, expected):
     report = check({name: scored(0.1 + i / 10) for i, name in enumerate(names)})
     assert found(report) == expected
+
+
+def test_names_in_capital_letters_are_not_looked_at_and_mentioned(check):
+    report = check({"a.json": scored(0.1), "b.JSON": scored(0.2)})
+    assert report.files == 1
+    assert found(report) == [("warning", "name")]
+    assert "b.JSON" in report.findings[0].message
+
+
+def test_a_name_with_a_line_break_does_not_break_the_message(check):
+    report = check({"a\nb.json": scored(0.1)})
+    assert "\n" not in str(report.findings[0])
+    assert str(report.findings[0]).startswith(r"'a\nb.json': the file name has")
 
 
 def test_a_link_that_leads_nowhere_is_an_error(check, tmp_path):

@@ -81,7 +81,7 @@ def test_april_headline_is_that_of_the_recordings_repeated(april, april_parts):
     assert np.ptp(fast["map"]) > 0.05
 
 
-def test_april_resamples_without_labels_or_predictions_have_no_value(april, region):
+def test_april_resamples_without_predictions_count_as_0_and_those_without_labels_have_no_value(april, region):
     label = region([(50, 60, 1.0)], 4)
     prediction = region([(50, 60, 1.0)], 4, score=0.5)
     parts = [
@@ -89,7 +89,7 @@ def test_april_resamples_without_labels_or_predictions_have_no_value(april, regi
         for sides in (([prediction], [label]), ([prediction], []), ([], [label]))
     ]
     drawn = resampled_headline(parts, np.array([[3, 0, 0], [0, 3, 0], [0, 0, 3], [0, 1, 2]]))
-    np.testing.assert_allclose(drawn["map"], [1, np.nan, np.nan, 0])
+    np.testing.assert_allclose(drawn["map"], [1, np.nan, 0, 0])
     np.testing.assert_array_equal(np.isnan(drawn["pearson"]), [False, True, True, True])
     nothing = resampled_headline([april.score_recording([], [])], np.array([[1]]))
     assert all(np.isnan(values).all() for values in nothing.values())

@@ -42,6 +42,7 @@ def test_points_are_what_python_reads(drawn):
         expected = [[tuple(map(float, point)) for point in sub_list] for sub_list in segmentation]
         assert ours == expected
         assert list(ours) == expected
+        assert [list(map(tuple, part.tolist())) for part in ours.point_sets()] == expected
         flat = [point for sub_list in expected for point in sub_list]
         assert point_count(ours) == len(flat)
         np.testing.assert_array_equal(np.signbit(points_of(ours)), np.signbit(points_of(expected)))
@@ -70,6 +71,45 @@ def test_number_is_the_nearest_float(text):
     (parsed,) = parse_segmentations([f"[[[{text},{text},{text}]]]".encode()])
     assert parsed == [[(float(text),) * 3]]
     assert math.copysign(1, parsed[0][0][0]) == math.copysign(1, float(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "18446744073709551616",  # 2^64
+        "1.8446744073709551616",
+        "36893488147419103232",
+        "92233720368547758080",
+        "340282366920938463463374607431768211456",  # 2^128
+        "0.00018446744073709551616",
+        "18446744073709551616e-19",
+        "18446744073709551615",
+    ],
+)
+def test_numbers_whose_digits_wrap_an_integer_of_64_bits_are_read(text):
+    (parsed,) = parse_segmentations([f"[[[{text},-{text},1]]]".encode()])
+    assert parsed == [[(float(text), -float(text), 1.0)]]
+
+
+def test_long_random_digits_are_what_python_reads():
+    rng = np.random.default_rng(0)
+    texts = []
+    for _ in range(3000):
+        # Multiples of large powers of two, so that the low digits of a 64-bit integer are often zero.
+        number = int(rng.integers(1, 1 << 40)) << int(rng.integers(0, 90))
+        digits = str(number) if rng.random() < 0.5 else "".join(map(str, rng.integers(0, 10, 28)))
+        digits = digits.lstrip("0") or "0"
+        cut = int(rng.integers(1, len(digits) + 1))
+        text = digits[:cut] + ("." + digits[cut:] if cut < len(digits) else "")
+        texts.append(text + str(rng.choice(["", "e5", "e-30", "E+2"])))
+    (parsed,) = parse_segmentations([f"[[{','.join(f'[{t},0,1]' for t in texts)}]]".encode()])
+    assert parsed.points[:, 0].tolist() == [float(t) for t in texts]
+
+
+def test_a_segmentation_without_sub_lists_has_no_point_sets():
+    (parsed,) = parse_segmentations([b"[]"])
+    assert parsed.point_sets() == []
+    assert len(points_of(parsed)) == point_count(parsed) == 0
 
 
 def test_more_hard_numbers_than_expected_are_all_read():

@@ -115,6 +115,17 @@ def test_a_truncated_stored_result_is_computed_again(ran):
     assert ran.predictions() == before
 
 
+def test_a_damaged_stored_result_of_the_same_size_is_computed_again(ran):
+    before = ran.predictions()
+    for stored in (ran.folder / "cache" / SCORE).rglob("*.npz"):
+        content = bytearray(stored.read_bytes())
+        content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+        stored.write_bytes(content)
+    assert ran.computed() == {SCORE}
+    assert ran.computed() == set()
+    assert ran.predictions() == before
+
+
 def test_times_of_reused_results_are_remembered(ran):
     first, _ = ran.run()
     again, _ = ran.run()

@@ -64,8 +64,10 @@ class _Frames:
     @cached_property
     def _frame(self) -> np.ndarray:
         """Which of the frames, counted from 0, each annotation belongs to."""
-        numbers = np.array([a.metadata_frame_index for a in self._all])
-        return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+        numbers = [a.metadata_frame_index for a in self._all]
+        # Not by NumPy: numbers beyond 64 bits would be mixed up as float64.
+        place = {number: index for index, number in enumerate(sorted(set(numbers)))}
+        return np.array([place[number] for number in numbers], dtype=np.int64)
 
     @cached_property
     def _score(self) -> np.ndarray:
@@ -147,7 +149,8 @@ class _Frames:
         category, r = self._category[label], correlation[chosen]
         true_distance, distance = self._distance[label], self._distance[prediction]
         defined, far = ~np.isnan(r), true_distance > SMALLEST_DISTANCE
-        error = 100 * np.abs(true_distance[far] - distance[far]) / true_distance[far]
+        with np.errstate(invalid="ignore"):  # infinite distances: the error is undefined
+            error = 100 * np.abs(true_distance[far] - distance[far]) / true_distance[far]
         return {
             "correlation_class": category[defined],
             "correlation": r[defined],

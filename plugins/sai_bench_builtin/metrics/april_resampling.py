@@ -16,15 +16,15 @@ def resampled_headline(
 ) -> dict[str, np.ndarray]:
     """Return `map`, `ap50` and `pearson` [R] of weighted recordings.
 
-    The evaluator's -1 (predictions but no label) is NaN here: it is no measurement.
+    Resamples with labels and no predictions count as 0, where the evaluator gives no number: the system found
+    nothing in them, and intervals over the others alone would be too high. The evaluator's -1 (predictions
+    but no label) is NaN: it is no measurement.
 
     Args:
         recordings: of the metric's `score_recording`.
         weights: [R, recordings] integers.
     """
     precision = macro_precision(recordings, [r["detection_matched"] for r in recordings], weights)
-    predictions = weights @ np.array([recording["predictions_per_class"].sum() for recording in recordings])
-    precision[predictions == 0] = np.nan
     return {
         "map": precision.mean(axis=1),
         "ap50": precision[:, _AP50],

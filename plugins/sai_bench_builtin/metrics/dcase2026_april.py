@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.interfaces import AnnotationRole, Metric
-from sai_bench.metrics.april_rendering import PointSets, april_renderer
+from sai_bench.metrics.april_rendering import AprilRenderer, PointSets, april_renderer
 from sai_bench.metrics.average_precision import precision_at_recall
 from sai_bench.predictions import of_known_classes, read_annotations
 from sai_bench.segmentation import points_of
@@ -37,11 +37,15 @@ class April(Metric):
     headline = ("map", "ap50", "pearson")
     prediction_suffixes = ("_inference",)
     label_suffixes = ("_std", "")
+    prediction_folders = ("", "inference_outputs")
 
     def __init__(self, config: AprilConfig):
         """Prepare to score with the kernel width and threshold of `config`."""
         self._config = config
-        self._renderer = april_renderer(config.sigma_deg)
+
+    @property
+    def _renderer(self) -> AprilRenderer:
+        return april_renderer(self._config.sigma_deg)  # the calling thread's own
 
     def read(self, path: Path, role: AnnotationRole) -> list[Annotation]:
         """Return the annotations of a file, those of unknown classes included."""
@@ -117,6 +121,16 @@ class April(Metric):
                 found.append(f"{name} that draw nothing, left out: {empty}.")
             if unknown := sum(int(recording["unknown_classes"][side]) for recording in recordings):
                 found.append(f"{name} with a class outside 0 ... 12, left out: {unknown}.")
+        if unordered := sum(int(np.isnan(r["detection_score"]).sum()) for r in recordings):
+            found.append(
+                f"predictions with NaN as score: {unordered}. The evaluator ranks in no defined order then; "
+                "here they come last."
+            )
+        if undefined := sum(int((~np.isfinite(r["distance_error_percent"])).sum()) for r in recordings):
+            found.append(
+                f"matched pairs with a distance that is NaN or infinite: {undefined}. One is enough to leave "
+                "distance_mape without a value."
+            )
         return found
 
     def overlap(self, predictions: Sequence[Annotation], labels: Sequence[Annotation]) -> np.ndarray:
@@ -132,7 +146,7 @@ class April(Metric):
     def combine_weighted(
         self, recordings: Sequence[Mapping[str, np.ndarray]], weights: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Return the headline for many weightings of the recordings; -1 (no labels) is NaN here."""
+        """Return the headline for many weightings of the recordings (as `resampled_headline` does)."""
         # Not needed for scoring, which should start fast.
         from sai_bench_builtin.metrics.april_resampling import resampled_headline
 

@@ -24,6 +24,7 @@ from sai_bench.interfaces import AnnotationRole, Metric
 from sai_bench.metrics.june_matching import assign, label_correlation, soft_iou
 from sai_bench.metrics.june_rendering import EMPTY_MAP, JuneMap, draws_nothing, footprint, render
 from sai_bench.metrics.june_summary import NO_LABEL, summarise, warnings_about
+from sai_bench.segmentation import points_of
 from sai_bench.sphere import CLASSES
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class _RecordingScores:
         self.labels = np.zeros(CLASSES, dtype=np.int64)
         self.empty_maps = np.zeros(2, dtype=np.int64)  # labels, predictions
         self.unscored = np.zeros(2, dtype=np.int64)  # labels, predictions
+        self.undefined = np.zeros(2, dtype=np.int64)  # labels, predictions
+        self.labels_with_zeros = 0
         self.detections: list[tuple[int, float, float, float]] = []  # class, score, IoU, r
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -54,6 +57,8 @@ class _RecordingScores:
             "detection_correlation": np.array(correlation, dtype=float),
             "empty_maps": self.empty_maps,
             "unscored_classes": self.unscored,
+            "undefined_intensities": self.undefined,
+            "labels_with_zeros": np.array(self.labels_with_zeros, dtype=np.int64),
         }
 
 
@@ -63,6 +68,9 @@ class June(Metric):
     headline = ("macro_mAP", "macro_AP50", "macro_pearson_r")
     prediction_suffixes = ("",)
     label_suffixes = ("_std",)
+    prediction_folders = ("",)
+    label_folders = ("", "*")
+    file_lists = ("_matched", "_skipped")
 
     def __init__(self, config: JuneConfig):
         """Prepare to score; there is nothing to set."""
@@ -89,6 +97,9 @@ class June(Metric):
               assigned; the correlation NaN if it is not defined.
             - `empty_maps` [2]: labels and predictions of scored classes that draw nothing.
             - `unscored_classes` [2]: labels and predictions of other classes.
+            - `undefined_intensities` [2]: labels and predictions of scored classes with an intensity that is
+              NaN, whether they draw something or not.
+            - `labels_with_zeros`: labels of scored classes with an intensity of exactly 0.
         """
         scores = _RecordingScores()
         labels_of, predictions_of = _by_frame_and_class(labels), _by_frame_and_class(predictions)
@@ -143,6 +154,9 @@ def _score_group(
     scores.labels[category] += len(labels)
     label_maps, prediction_maps = _maps_of(labels, predictions), _maps_of(predictions, labels)
     scores.empty_maps += (_count_empty(labels, label_maps), _count_empty(predictions, prediction_maps))
+    intensities = [[points_of(a.segmentation)[:, 2] for a in side] for side in (labels, predictions)]
+    scores.undefined += [sum(bool(np.isnan(own).any()) for own in side) for side in intensities]
+    scores.labels_with_zeros += sum(bool((own == 0).any()) for own in intensities[0])
     pairs = assign(*([map_ or EMPTY_MAP for map_ in maps] for maps in (prediction_maps, label_maps)))
     for index, (label, iou) in sorted(pairs.items()):
         r = math.nan
