@@ -14,12 +14,12 @@ import numpy as np
 from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import AnnotationError, ContractError, UnknownComponentError, component_errors
 from sai_bench.files import read_arrays
-from sai_bench.metrics.bootstrap import bootstrap_interval
-from sai_bench.metrics.diagnostics import headline_numbers
+from sai_bench.metrics.diagnosing.bootstrap import bootstrap_interval
+from sai_bench.metrics.diagnosing.diagnostics import headline_numbers
+from sai_bench.metrics.diagnosing.pair_diagnosing import diagnose_pairs
 from sai_bench.metrics.input_judging import judge_inputs, refuse_same_files
 from sai_bench.metrics.numbers import checked_numbers
 from sai_bench.metrics.official_lookup import lookup_notes, lookup_warnings
-from sai_bench.metrics.pair_diagnosing import diagnose_pairs
 from sai_bench.metrics.pair_scoring import IdentifiedPair, ScorePair, identify, own_arrays
 from sai_bench.metrics.pairing import FilePair, Pairing, PairingRule, pair_files
 from sai_bench.plugin_loading import LoadedPlugins, load_plugins
@@ -46,8 +46,8 @@ class Scores:
 
     Attributes:
         metrics: metric name -> its numbers, JSON-ready; with `bootstrap` (headline name -> see
-            `sai_bench.metrics.bootstrap.bootstrap_interval`) and `diagnostics`
-            (`sai_bench.metrics.diagnostics.combine_diagnostics`) if they were asked for.
+            `sai_bench.metrics.diagnosing.bootstrap.bootstrap_interval`) and `diagnostics`
+            (`sai_bench.metrics.diagnosing.diagnostics.combine_diagnostics`) if they were asked for.
         headlines: metric name -> the names of its most important numbers.
         pairing: which files were scored, and which were not.
         warnings: everything that makes the numbers questionable or differ from the official ones.

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from sai_bench.json_document import RepeatingObject, shown
-from sai_bench.metrics.april_rendering import LOWEST_PEAK, april_renderer
-from sai_bench.metrics.june_rendering import draws_nothing
+from sai_bench.metrics.april.rendering import LOWEST_PEAK, april_renderer
+from sai_bench.metrics.june.rendering import draws_nothing
 from sai_bench.sphere import CLASSES, COLUMNS, ROWS
 
 APRIL_SIGMA_DEG = 6.0

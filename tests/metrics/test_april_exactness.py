@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sai_bench.metrics import april_rendering
-from sai_bench.metrics.april_errors import blob_errors
-from sai_bench.metrics.april_exact import exact_map
-from sai_bench.metrics.april_rendering import AprilRenderer, PointSets, april_renderer
+from sai_bench.metrics.april import rendering
+from sai_bench.metrics.april.errors import blob_errors
+from sai_bench.metrics.april.exact import exact_map
+from sai_bench.metrics.april.rendering import AprilRenderer, PointSets, april_renderer
 
 CENTRES = [(180, 90), (3, 60), (359.5, 120), (179.5, 2), (90, 0), (270.3, 177), (10, 179), (0, 8)]
 
@@ -139,8 +139,8 @@ def test_where_all_pixels_are_in_doubt_the_whole_map_is_computed_once(monkeypatc
     points = np.column_stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
     exact = exact_map(points, 6.0)
     level = float(np.median(exact) / exact.max())
-    monkeypatch.setattr(april_rendering, "exact_energies", None)  # pixel by pixel it takes longer
-    monkeypatch.setattr(april_rendering, "_MANY_PIXELS", 0)
+    monkeypatch.setattr(rendering, "exact_energies", None)  # pixel by pixel it takes longer
+    monkeypatch.setattr(rendering, "_MANY_PIXELS", 0)
     np.testing.assert_array_equal(mask_of(points, level), true_mask(exact, level))
 
 
@@ -165,7 +165,7 @@ def test_each_thread_draws_for_itself():
 def test_maps_are_the_same_without_compilation():
     points = [[100.0, 90.0, 1.0], [101.0, 90.0, 0.4], [102.0, 90.0, 0.3], [103.25, 91.5, 0.5]]
     code = (
-        "import numpy as np; from sai_bench.metrics.april_rendering import AprilRenderer, PointSets;"
+        "import numpy as np; from sai_bench.metrics.april.rendering import AprilRenderer, PointSets;"
         f"renderer = AprilRenderer(1.0); points = np.array({points});"
         "renderer.compare(PointSets.of([points]), 0.1, np.array([[0, 0]]), np.array([True]));"
         "print(repr(renderer._slots.area[0].item()), *renderer._slots.energy[0].max(axis=0)[98:106])"

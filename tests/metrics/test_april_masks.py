@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from sai_bench.metrics import april_rendering
-from sai_bench.metrics.april_exact import exact_energies, exact_map
-from sai_bench.metrics.april_kernels import kernels_of
-from sai_bench.metrics.april_rendering import AprilRenderer, PointSets
-from sai_bench.metrics.april_windows import painted_ranges, window
+from sai_bench.metrics.april import rendering
+from sai_bench.metrics.april.exact import exact_energies, exact_map
+from sai_bench.metrics.april.kernels import kernels_of
+from sai_bench.metrics.april.rendering import AprilRenderer, PointSets
+from sai_bench.metrics.april.windows import painted_ranges, window
 
 
 def random_points(rng, count, whole):
@@ -68,7 +68,7 @@ def test_exact_energies_of_pixels_are_those_of_the_whole_map(seed, monkeypatch):
     rows, columns = rng.integers(0, 180, 500), rng.integers(0, 360, 500)
     energy_map = exact_map(points, 6.0)
     np.testing.assert_array_equal(exact_energies(points, rows, columns, 6.0), energy_map[rows, columns])
-    monkeypatch.setattr("sai_bench.metrics.april_exact._MOST_TERMS", 7 * 500)
+    monkeypatch.setattr("sai_bench.metrics.april.exact._MOST_TERMS", 7 * 500)
     np.testing.assert_array_equal(exact_energies(points, rows, columns, 6.0), energy_map[rows, columns])
 
 
@@ -117,7 +117,7 @@ def test_comparisons_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch):
     pairs = np.array([(i, j) for i in range(10) for j in range(10, 30)])
     results = []
     for slots in (2, 7, 64):
-        monkeypatch.setattr(april_rendering, "_SLOTS", slots)
+        monkeypatch.setattr(rendering, "_SLOTS", slots)
         results.append(AprilRenderer(6.0).compare(sets, 0.1, pairs, np.ones(len(pairs), dtype=bool)))
     for other in results[1:]:
         for ours, theirs in zip(results[0], other, strict=True):

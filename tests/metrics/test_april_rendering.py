@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sai_bench.errors import AnnotationError
-from sai_bench.metrics.april_rendering import AprilRenderer
+from sai_bench.metrics.april.rendering import AprilRenderer
 from sai_bench.sphere import angle_between_deg, azimuth_deg, elevation_deg
 
 

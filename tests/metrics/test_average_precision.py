@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sai_bench.metrics.average_precision import (
+from sai_bench.metrics.april.coco_precision import (
     MAX_DETECTIONS,
     match_detections,
     match_pairs,

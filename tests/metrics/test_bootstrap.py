@@ -6,7 +6,7 @@ from scipy import stats
 
 from sai_bench.errors import ContractError
 from sai_bench.interfaces import Metric
-from sai_bench.metrics.bootstrap import bootstrap_difference, bootstrap_interval, draw_weights
+from sai_bench.metrics.diagnosing.bootstrap import bootstrap_difference, bootstrap_interval, draw_weights
 
 
 class Mean(Metric):

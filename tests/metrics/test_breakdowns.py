@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sai_bench.metrics.breakdowns import by_elevation, by_source_count, room_of, site_of
+from sai_bench.metrics.diagnosing.breakdowns import by_elevation, by_source_count, room_of, site_of
 from sai_bench.sphere import row
 
 

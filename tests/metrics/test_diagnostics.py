@@ -11,13 +11,13 @@ import pytest
 from sai_bench.errors import ContractError
 from sai_bench.files import encode_arrays, read_arrays
 from sai_bench.interfaces import Metric
-from sai_bench.metrics.diagnostics import (
+from sai_bench.metrics.diagnosing.diagnostics import (
     combine_diagnostics,
     diagnose,
     diagnose_recording,
     score_thresholds,
 )
-from sai_bench.metrics.score_thresholds import at_least, thresholds_that_keep
+from sai_bench.metrics.diagnosing.score_thresholds import at_least, thresholds_that_keep
 from sai_bench.predictions import read_annotations
 
 
@@ -198,7 +198,7 @@ def test_overlaps_of_the_wrong_kind_are_a_broken_contract(overlap, region):
 
 def test_diagnostics_need_no_torch():
     code = (
-        "import sys, sai_bench.metrics.diagnostics, sai_bench.metrics.bootstrap;"
+        "import sys, sai_bench.metrics.diagnosing.diagnostics, sai_bench.metrics.diagnosing.bootstrap;"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

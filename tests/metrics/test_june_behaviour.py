@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from sai_bench.metrics.june_matching import assign, label_correlation, soft_iou
-from sai_bench.metrics.june_rendering import render
-from sai_bench.metrics.ranked_precision import average_precision, ranking, tied
+from sai_bench.metrics.june.matching import assign, label_correlation, soft_iou
+from sai_bench.metrics.june.ranked_precision import average_precision, ranking, tied
+from sai_bench.metrics.june.rendering import render
 
 
 def around(x, y, size=12.0, energy=1.0):
@@ -263,6 +263,6 @@ def test_metric_needs_no_torch():
     code = (
         "import sys; from sai_bench_builtin.metrics.dcase2026_june import June;"
         "from sai_bench_builtin.configs.metric import JuneConfig; June(JuneConfig()).combine([]);"
-        "import sai_bench.metrics.june_reading; sys.exit('torch' in sys.modules)"
+        "import sai_bench.metrics.june.reading; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

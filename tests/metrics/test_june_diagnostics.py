@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sai_bench.metrics.bootstrap import bootstrap_difference, draw_weights, resampled_headline
-from sai_bench.metrics.diagnostics import diagnose
+from sai_bench.metrics.diagnosing.bootstrap import bootstrap_difference, draw_weights, resampled_headline
+from sai_bench.metrics.diagnosing.diagnostics import diagnose
 from sai_bench_builtin.configs.metric import JuneConfig
 from sai_bench_builtin.metrics.dcase2026_june import June
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sai_bench.errors import AnnotationError
-from sai_bench.metrics.june_reading import LARGEST_PREDICTION_BYTES, read_june_annotations
+from sai_bench.metrics.june.reading import LARGEST_PREDICTION_BYTES, read_june_annotations
 
 ORDINARY = {
     "metadata_frame_index": 3,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial import Delaunay
 
-from sai_bench.metrics.june_rendering import draws_infinity, draws_nothing, footprint, render
-from sai_bench.metrics.sure_triangulation import is_sound, sure_triangles, triangulate
+from sai_bench.metrics.june.rendering import draws_infinity, draws_nothing, footprint, render
+from sai_bench.metrics.june.sure_triangulation import is_sound, sure_triangles, triangulate
 
 BLOB = [(50.0, 60.0, 1.0), (70.0, 60.0, 0.5), (60.0, 80.0, 0.25), (52.0, 75.0, 0.9)]
 

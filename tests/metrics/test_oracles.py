@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sai_bench.metrics.oracles import (
+from sai_bench.metrics.diagnosing.oracles import (
     Overlaps,
     as_one_class,
     with_true_classes,

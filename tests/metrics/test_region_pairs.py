@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from sai_bench.metrics.april_rendering import PointSets
-from sai_bench.metrics.direction_pairing import angles_deg, choose_pairs
-from sai_bench.metrics.region_pairs import compare_regions
+from sai_bench.metrics.april.direction_pairing import angles_deg, choose_pairs
+from sai_bench.metrics.april.region_pairs import compare_regions
+from sai_bench.metrics.april.rendering import PointSets
 from sai_bench.sphere import angle_between_deg, azimuth_deg, elevation_deg
 
 

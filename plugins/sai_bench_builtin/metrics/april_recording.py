@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sai_bench.metrics.april_rendering import AprilRenderer, Comparison, PointSets
-from sai_bench.metrics.average_precision import MAX_DETECTIONS, match_pairs
-from sai_bench.metrics.direction_pairing import LARGEST_ANGLE_DEG, angles_deg, choose_pairs
+from sai_bench.metrics.april.coco_precision import MAX_DETECTIONS, match_pairs
+from sai_bench.metrics.april.direction_pairing import LARGEST_ANGLE_DEG, angles_deg, choose_pairs
+from sai_bench.metrics.april.rendering import AprilRenderer, Comparison, PointSets
 from sai_bench.segmentation import point_count, points_of
 from sai_bench.sphere import CLASSES
 

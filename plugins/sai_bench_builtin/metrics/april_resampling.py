@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sai_bench.metrics.weighted_precision import macro_precision
+from sai_bench.metrics.diagnosing.weighted_precision import macro_precision
 
 _AP50 = 0
 

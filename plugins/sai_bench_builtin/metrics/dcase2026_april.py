@@ -1,6 +1,6 @@
 """The evaluator of DCASE 2026 Task 3 of 2026-04-02, which gave the report's mAP, AP50 and Pearson r.
 
-Its behaviour is kept down to its artefacts (`sai_bench.metrics.april_rendering`) and edge cases: without any
+Its behaviour is kept down to its artefacts (`sai_bench.metrics.april.rendering`) and edge cases: without any
 valid prediction mAP and AP50 are not defined, with predictions but no valid label they are -1. The evaluator
 calls its figures macro averages, yet mAP leaves out classes without labels, and Pearson and distance are
 means over pairs; the `macro*` numbers are true macro averages beside the official ones.
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.interfaces import AnnotationRole, Metric
-from sai_bench.metrics.april_rendering import AprilRenderer, PointSets, april_renderer
-from sai_bench.metrics.average_precision import precision_at_recall
+from sai_bench.metrics.april.coco_precision import precision_at_recall
+from sai_bench.metrics.april.rendering import AprilRenderer, PointSets, april_renderer
 from sai_bench.predictions import of_known_classes, read_annotations
 from sai_bench.segmentation import points_of
 from sai_bench.sphere import CLASSES

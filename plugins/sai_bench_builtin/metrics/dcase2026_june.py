@@ -1,6 +1,6 @@
 """The evaluator of DCASE 2026 Task 3 of 2026-06-30, which ranks the submissions.
 
-Annotations become energy maps of 50 x 100 pixels (`sai_bench.metrics.june_rendering`). In each frame the
+Annotations become energy maps of 50 x 100 pixels (`sai_bench.metrics.june.rendering`). In each frame the
 predictions of a class are assigned to its labels by soft IoU, once and without regard to scores; a pair is a
 true positive at every threshold that its IoU reaches. Average precision is macro (over classes with labels)
 and micro (over all detections at once); Pearson's r looks at the pixels of the label only.
@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.interfaces import AnnotationRole, Metric
-from sai_bench.metrics.june_matching import assign, label_correlation, soft_iou
-from sai_bench.metrics.june_rendering import EMPTY_MAP, JuneMap, draws_nothing, footprint, render
-from sai_bench.metrics.june_summary import NO_LABEL, summarise, warnings_about
+from sai_bench.metrics.june.matching import assign, label_correlation, soft_iou
+from sai_bench.metrics.june.rendering import EMPTY_MAP, JuneMap, draws_nothing, footprint, render
+from sai_bench.metrics.june.summary import NO_LABEL, summarise, warnings_about
 from sai_bench.segmentation import points_of
 from sai_bench.sphere import CLASSES
 
@@ -81,7 +81,7 @@ class June(Metric):
         Raises:
             AnnotationError: the evaluator would refuse the file, or crash on it.
         """
-        from sai_bench.metrics.june_reading import read_june_annotations
+        from sai_bench.metrics.june.reading import read_june_annotations
 
         return read_june_annotations(path, role)
 

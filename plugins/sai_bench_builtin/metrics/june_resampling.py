@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sai_bench.metrics.june_summary import IOU_THRESHOLDS
-from sai_bench.metrics.weighted_precision import macro_precision, mean_where_defined
+from sai_bench.metrics.diagnosing.weighted_precision import macro_precision, mean_where_defined
+from sai_bench.metrics.june.summary import IOU_THRESHOLDS
 from sai_bench.sphere import CLASSES
 
 _AP50 = IOU_THRESHOLDS.index(0.50)

@@ -5,7 +5,7 @@ depends on the distance in columns alone, so points on whole pixels (away from t
 each image row; their energies are gathered in a grid first, and eight neighbours are drawn at once. Every
 other point gets its exponentials one by one.
 
-Sums differ from the evaluator's in the last digits (`april_errors`). Masks in which that could matter are
+Sums differ from the evaluator's in the last digits (`errors`). Masks in which that could matter are
 marked as doubtful.
 """
 
@@ -18,10 +18,10 @@ import numpy as np
 from numba import types
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.april_buffers import CANVAS_TYPE, KERNELS_TYPE, MARGIN, SLOTS_TYPE, Canvas, Slots
-from sai_bench.metrics.april_errors import BlobErrors, rounding
-from sai_bench.metrics.april_kernels import LANES, ROW_COSINE, ROW_ELEVATION, Kernels, whole_lines
-from sai_bench.metrics.april_windows import column_ranges, window
+from sai_bench.metrics.april.buffers import CANVAS_TYPE, KERNELS_TYPE, MARGIN, SLOTS_TYPE, Canvas, Slots
+from sai_bench.metrics.april.errors import BlobErrors, rounding
+from sai_bench.metrics.april.kernels import LANES, ROW_COSINE, ROW_ELEVATION, Kernels, whole_lines
+from sai_bench.metrics.april.windows import column_ranges, window
 from sai_bench.sphere import COLUMNS, ROWS
 
 LOWEST_PEAK = 1e-9

@@ -14,7 +14,7 @@ from sai_bench.compilation import compiled
 from sai_bench.errors import AnnotationError
 from sai_bench.interfaces import AnnotationRole
 from sai_bench.json_document import RepeatingObject, parse_document, shown
-from sai_bench.metrics.june_rendering import draws_infinity
+from sai_bench.metrics.june.rendering import draws_infinity
 from sai_bench.predictions import (
     Annotation,
     check_size,

@@ -1,4 +1,4 @@
-"""How far the fast drawing (`april_drawing`) may be from the April evaluator's float32 energies: a bound.
+"""How far the fast drawing (`drawing`) may be from the April evaluator's float32 energies: a bound.
 
 A blob is exp(-u^2/2) at u sigma from its point. The evaluator rounds angles to float32, which moves it on its
 flank; it rounds the exponent, and so does the fast drawing where it has no kernel; and sums lose digits.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.june_rendering import JuneMap
+from sai_bench.metrics.june.rendering import JuneMap
 
 SMALLEST_UNION = 1e-8
 SMALLEST_DEVIATION = 1e-12

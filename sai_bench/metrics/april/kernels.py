@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sai_bench.metrics.april_windows import painted_ranges
+from sai_bench.metrics.april.windows import painted_ranges
 from sai_bench.sphere import COLUMNS, ROWS, elevation_deg
 
 LANES = 16

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.average_precision import RECALL_POINTS
+from sai_bench.metrics.april.coco_precision import RECALL_POINTS
 
 
 class WeightedPrecision:
@@ -43,7 +43,7 @@ class WeightedPrecision:
         A recording with weight w counts as w recordings next to each other. The result is that of
         `precision_at_recall`, except where detections of one recording have equal scores: here the copies of
         the first rank before those of the second. (In single precision: of
-        `sai_bench.metrics.ranked_precision.average_precision`, but for the rounding of its sum.)
+        `sai_bench.metrics.june.ranked_precision.average_precision`, but for the rounding of its sum.)
 
         Args:
             weights: [R, recordings] integers, how often each recording counts.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sai_bench.metrics.breakdowns import (
+from sai_bench.metrics.diagnosing.breakdowns import (
     ELEVATION_BANDS,
     SOURCE_COUNTS,
     Sides,
@@ -23,9 +23,8 @@ from sai_bench.metrics.breakdowns import (
     room_of,
     site_of,
 )
-from sai_bench.metrics.location_scores import combine_directions, score_directions
-from sai_bench.metrics.numbers import checked_numbers
-from sai_bench.metrics.oracles import (
+from sai_bench.metrics.diagnosing.location_scores import combine_directions, score_directions
+from sai_bench.metrics.diagnosing.oracles import (
     Overlaps,
     as_one_class,
     ranking_score,
@@ -34,7 +33,8 @@ from sai_bench.metrics.oracles import (
     with_true_scores,
     without_copies,
 )
-from sai_bench.metrics.score_thresholds import at_least, thresholds_that_keep
+from sai_bench.metrics.diagnosing.score_thresholds import at_least, thresholds_that_keep
+from sai_bench.metrics.numbers import checked_numbers
 from sai_bench.sphere import CLASSES
 
 if TYPE_CHECKING:
@@ -140,8 +140,8 @@ def combine_diagnostics(
         - `by_elevation`: rows by band of elevation (`by_elevation` says what that means for false alarms).
         - `class_agnostic`: the row with all classes made one.
         - `location`: F-scores at 20 degrees (`combine_directions`).
-        - `oracles`: rows with true `scores`, `classes` and `masks` (`sai_bench.metrics.oracles` says what
-            each means); None where a metric would have to measure overlap and cannot.
+        - `oracles`: rows with true `scores`, `classes` and `masks` (`sai_bench.metrics.diagnosing.oracles`
+            says what each means); None where a metric would have to measure overlap and cannot.
         - `score_thresholds`: rows with `threshold`: only detections with this score or more.
     """
     parts = [_split(recording) for recording in recordings]

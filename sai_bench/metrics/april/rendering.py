@@ -4,12 +4,12 @@ Each point [x, y, energy] becomes a Gaussian of chord length on the unit sphere,
 
     energy * exp(-(2 sin(d/2))^2 / (2 sigma^2)),    d the great-circle angle to the point,
 
-drawn in float32 and only inside a window with artefacts (`april_windows`). A mask is where the map reaches a
+drawn in float32 and only inside a window with artefacts (`windows`). A mask is where the map reaches a
 fraction of its own peak.
 
-Maps are drawn fast (`april_drawing`), in another order of operations than the evaluator's. A difference in
+Maps are drawn fast (`drawing`), in another order of operations than the evaluator's. A difference in
 the last digits can move a pixel into or out of a mask; where that is possible, the energy of the pixels
-concerned is computed again in the evaluator's own order (`april_exact`). So masks are the evaluator's pixel
+concerned is computed again in the evaluator's own order (`exact`). So masks are the evaluator's pixel
 by pixel, and whatever depends on masks alone, average precision above all, is exact.
 """
 
@@ -26,13 +26,13 @@ import numpy as np
 
 from sai_bench.compilation import compiled
 from sai_bench.errors import AnnotationError
-from sai_bench.metrics.april_buffers import Slots, new_canvas, new_slots
-from sai_bench.metrics.april_drawing import LOWEST_PEAK, draw
-from sai_bench.metrics.april_errors import BlobErrors, blob_errors
-from sai_bench.metrics.april_exact import exact_energies, exact_map
-from sai_bench.metrics.april_kernels import kernels_of
-from sai_bench.metrics.april_windows import WINDOW_SIGMAS, painted_ranges
-from sai_bench.metrics.region_pairs import compare_regions
+from sai_bench.metrics.april.buffers import Slots, new_canvas, new_slots
+from sai_bench.metrics.april.drawing import LOWEST_PEAK, draw
+from sai_bench.metrics.april.errors import BlobErrors, blob_errors
+from sai_bench.metrics.april.exact import exact_energies, exact_map
+from sai_bench.metrics.april.kernels import kernels_of
+from sai_bench.metrics.april.region_pairs import compare_regions
+from sai_bench.metrics.april.windows import WINDOW_SIGMAS, painted_ranges
 from sai_bench.sphere import COLUMNS, ROWS
 
 _SLOTS = 32  # annotations drawn at a time: few enough to stay near the processor

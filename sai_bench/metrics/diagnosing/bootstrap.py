@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.errors import ContractError
-from sai_bench.metrics.diagnostics import headline_numbers
+from sai_bench.metrics.diagnosing.diagnostics import headline_numbers
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Metric

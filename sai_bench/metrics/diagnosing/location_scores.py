@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from sai_bench.metrics.oracles import as_one_class, ranking_score, without_copies
-from sai_bench.metrics.score_thresholds import thresholds_that_keep
-from sai_bench.metrics.strongest_point import angles_deg, directions
+from sai_bench.metrics.diagnosing.oracles import as_one_class, ranking_score, without_copies
+from sai_bench.metrics.diagnosing.score_thresholds import thresholds_that_keep
+from sai_bench.metrics.diagnosing.strongest_point import angles_deg, directions
 from sai_bench.sphere import CLASSES
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.sure_triangulation import SURE_ALTITUDE
+from sai_bench.metrics.june.sure_triangulation import SURE_ALTITUDE
 
 EDGE_MARGIN = 1e-9
 """Barycentric distance from an edge within which rounding decides on which side a position lies."""

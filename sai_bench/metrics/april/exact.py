@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.april_windows import WINDOW_SIGMAS, column_ranges, painted_ranges, window
+from sai_bench.metrics.april.windows import WINDOW_SIGMAS, column_ranges, painted_ranges, window
 from sai_bench.sphere import COLUMNS, ROWS, elevation_deg
 
 # The evaluator's own azimuth, x - 180: the mirror image of this project's, so its maps are the same pictures.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sai_bench.metrics.oracles import ranking_score
+from sai_bench.metrics.diagnosing.oracles import ranking_score
 
 if TYPE_CHECKING:
     from sai_bench.predictions import Annotation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import component_errors
 from sai_bench.files import encode_arrays, read_arrays
-from sai_bench.metrics.diagnostics import combine_diagnostics, diagnose_recording, score_thresholds
+from sai_bench.metrics.diagnosing.diagnostics import combine_diagnostics, diagnose_recording, score_thresholds
 from sai_bench.metrics.pair_scoring import IdentifiedPair, read_pair
 from sai_bench.stages.keys import component_identity
 from sai_bench.stages.portable import PortableComponent
@@ -40,7 +40,7 @@ class DiagnosePair:
 def diagnose_pairs(
     component: ComponentSpec, plugins: LoadedPlugins, pairs: Sequence[IdentifiedPair], context: Context
 ) -> dict[str, object]:
-    """Return what `sai_bench.metrics.diagnostics` says about scored files, JSON-ready."""
+    """Return what `sai_bench.metrics.diagnosing.diagnostics` says about scored files, JSON-ready."""
     metric = component.build()
     predictions = (metric.read(pair.predictions, "prediction") for pair in pairs if pair.predictions)
     thresholds = score_thresholds(predictions)
@@ -51,7 +51,9 @@ def diagnose_pairs(
         {
             "component": component_identity(component),
             "thresholds": [repr(threshold) for threshold in thresholds],
-            "code": code_fingerprint("sai_bench.metrics.diagnostics", "sai_bench.metrics.pair_scoring"),
+            "code": code_fingerprint(
+                "sai_bench.metrics.diagnosing.diagnostics", "sai_bench.metrics.pair_scoring"
+            ),
         },
         context,
         parallel=True,

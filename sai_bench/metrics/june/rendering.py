@@ -21,8 +21,8 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import Delaunay, QhullError
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.sure_triangulation import is_sound, sure_triangles, triangulate
-from sai_bench.metrics.triangle_interpolation import interpolate_onto
+from sai_bench.metrics.june.sure_triangulation import is_sound, sure_triangles, triangulate
+from sai_bench.metrics.june.triangle_interpolation import interpolate_onto
 from sai_bench.segmentation import point_sets_of
 
 ROWS, COLUMNS = 50, 100

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sai_bench.errors import ContractError
-from sai_bench.metrics.strongest_point import angles_deg, directions
+from sai_bench.metrics.diagnosing.strongest_point import angles_deg, directions
 from sai_bench.segmentation import point_sets_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from sai_bench.metrics.april_kernels import LANES, Kernels, whole_lines
+from sai_bench.metrics.april.kernels import LANES, Kernels, whole_lines
 from sai_bench.sphere import COLUMNS, ROWS
 
 MARGIN = 192
