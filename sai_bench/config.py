@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -24,6 +24,10 @@ class ComponentConfig(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,  # a default of 1 for a float becomes 1.0, as when it is written in a spec
     )
+
+    learned: ClassVar[bool] = False
+    """Whether a front end, backbone or decoder is a network with weights. Without a weights file they are
+    random, and follow from the spec's seed."""
 
 
 class FrontEndConfig(ComponentConfig):

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sai_bench.audio import read_recording
+from sai_bench.class_activity import require_labels
 from sai_bench.errors import AudioError, component_errors
 from sai_bench.files import safe_name
 from sai_bench.predictions import write_detections
 from sai_bench.run_folder import make_writable_folder
 from sai_bench.running import prepare_data
 from sai_bench.sphere import array_for_channels, frame_count
-from sai_bench.stages.fitting import fit_prior, needs_fit
+from sai_bench.stages.fitting import fit_prior, needs_fit, prior_of_file
 
 if TYPE_CHECKING:
     from sai_bench.spec import Spec
@@ -48,21 +49,27 @@ def detect_recordings(
 
     Raises:
         AudioError: some recordings cannot be used; all of them are named before any work begins.
+        DatasetError: the prior needs labels.
         StageError: a component raised.
     """
-    spec.require_system()
+    require_labels(spec.require_system().prior.registration.load_class(), available=False)
     _check_all(paths)
     make_writable_folder(out, "--out")
     weights = None
     if needs_fit(spec):
-        dataset = prepare_data(spec, context.workers, context.reporter)
-        weights = fit_prior(spec, dataset, context).weights
+        fitted = prior_of_file(spec)
+        if fitted is None:
+            fitted = fit_prior(spec, prepare_data(spec, context.workers, context.reporter), context)
+        weights = fitted.weights
 
     from sai_bench.results.pictures import draw_recording
     from sai_bench.system import System
 
     with component_errors("Building the system failed"):
         system = System(spec, weights)
+        notes = system.prior.notes()
+    for note in notes:
+        context.reporter.line(f"note: prior {spec.system.prior.name}: {note}")
     for path in paths:
         waveform, rate = read_recording(path)
         with component_errors(f"{path}: detection failed"):

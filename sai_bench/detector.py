@@ -6,6 +6,10 @@ a share of the peak are kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +17,7 @@ import torch
 
 from sai_bench.audio import resample
 from sai_bench.errors import ContractError
+from sai_bench.networks import DETECTOR_KINDS, build_parts, input_dtype, is_untrained, ready_for_inference
 from sai_bench.regions import ENERGY_STEPS, Regions, join
 from sai_bench.sphere import CLASSES, FRAMES_PER_S, frame_count
 
@@ -25,21 +30,56 @@ _MASKS_AT_ONCE = 256
 """Full-size masks held in memory at a time (64,800 pixels x 4 bytes each)."""
 
 
+@dataclass(frozen=True)
+class _Segment:
+    """Some label frames of a recording, and the wider stretch that is heard for their sake.
+
+    Attributes:
+        first: first label frame.
+        last: the one after the last label frame.
+        begin: first label frame that is heard; below 0: before the recording.
+        end: the one after the last that is heard.
+    """
+
+    first: int
+    last: int
+    begin: int
+    end: int
+
+
 class Detector:
     """The part of a system that hears: front end, backbone and decoder, built from a spec.
 
     Attributes:
         sample_rate_hz: the rate that recordings are resampled to.
+        untrained: whether it has networks with random weights.
     """
 
-    def __init__(self, system: SystemSpec, inference: InferenceSettings):
-        features = system.front_end.config.output()
-        sphere = system.backbone.config.output(features)
-        self.sample_rate_hz = features.sample_rate_hz
+    def __init__(
+        self,
+        system: SystemSpec,
+        inference: InferenceSettings,
+        seed: int = 0,
+        watch: Callable[[str], AbstractContextManager] = nullcontext,
+    ):
+        """Build the parts and make them ready.
+
+        Args:
+            system: a validated system.
+            inference: how recordings go through.
+            seed: of the initial weights of networks, if the system names no weights.
+            watch: called with the name of each step; the step happens inside what it returns.
+
+        Raises:
+            WeightsError: the system's weights do not fit, or there is no such device.
+        """
+        parts = build_parts(system, seed)
+        self.untrained = is_untrained(system, parts)
+        ready_for_inference(parts, inference)
+        self.sample_rate_hz = system.front_end.config.output().sample_rate_hz
         self._inference = inference
-        self._front_end = system.front_end.build()
-        self._backbone = system.backbone.build(features)
-        self._decoder = system.decoder.build(sphere)
+        self._watch = watch
+        self._front_end, self._backbone, self._decoder = (parts[kind] for kind in DETECTOR_KINDS)
 
     def __call__(self, waveform: np.ndarray, sample_rate_hz: int, array: ArrayGeometry) -> Regions:
         """Return the candidates of a recording.
@@ -50,60 +90,96 @@ class Detector:
             array: the capsules of the M channels.
         """
         frames = frame_count(waveform.shape[1], sample_rate_hz)
-        waveform = resample(waveform, sample_rate_hz, self.sample_rate_hz)
-        parts, first_frames = [], []
-        for first, last in self._segments(frames):
-            parts.append(self._segment(waveform, array, first, last, frames))
-            first_frames.append(first)
-        return join(parts, first_frames, frames)
+        with self._watch("resample"):
+            waveform = resample(waveform, sample_rate_hz, self.sample_rate_hz)
+        segments = self._segments(frames)
+        parts = [
+            regions
+            for batch in batched(segments, self._inference.batch_segments)
+            for regions in self._regions(waveform, array, batch)
+        ]
+        return join(parts, [segment.first for segment in segments], frames)
 
-    def _segments(self, frames: int) -> list[tuple[int, int]]:
-        """Return (first, last + 1) label frames of each segment."""
+    def _segments(self, frames: int) -> list[_Segment]:
         step = max(1, round(self._inference.segment_s * FRAMES_PER_S))
-        return [(first, min(first + step, frames)) for first in range(0, frames, step)]
+        context = round(self._inference.context_s * FRAMES_PER_S)
+        segments = []
+        for first in range(0, frames, step):
+            last = min(first + step, frames)
+            if self._inference.pad_segments:
+                heard = first - context, first + step + context
+            else:
+                heard = max(0, first - context), min(frames, last + context)
+            segments.append(_Segment(first, last, *heard))
+        return segments
 
     @torch.inference_mode()
-    def _segment(
-        self, waveform: np.ndarray, array: ArrayGeometry, first: int, last: int, frames: int
-    ) -> Regions:
-        """Return the regions of label frames first ... last - 1, counted from `first`."""
-        context = round(self._inference.context_s * FRAMES_PER_S)
-        begin, end = max(0, first - context), min(frames, last + context)
-        samples_per_frame = self.sample_rate_hz / FRAMES_PER_S
-        piece = waveform[:, round(begin * samples_per_frame) : round(end * samples_per_frame)]
-        # The last label frame may be partial: pad with silence, so that it is heard like the others.
-        missing = round((end - begin) * samples_per_frame) - piece.shape[1]
-        if missing > 0:
-            piece = np.pad(piece, ((0, 0), (0, missing)))
-        features = self._front_end(torch.from_numpy(np.ascontiguousarray(piece))[None])
-        sphere = self._backbone(features, array)
-        # Context frames serve the smoothing of their neighbours and are then another segment's business.
-        sphere = sphere[:, first - begin : last - begin]
-        if sphere.shape[1] != last - first:
+    def _regions(
+        self, waveform: np.ndarray, array: ArrayGeometry, batch: Sequence[_Segment]
+    ) -> list[Regions]:
+        """Return the regions of each segment; they count frames from its first one."""
+        heard = np.stack([self._heard(waveform, segment) for segment in batch])
+        with self._watch("front_end"):
+            features = self._front_end(torch.from_numpy(heard).to(self._inference.device))
+        with self._watch("backbone"):
+            sphere = self._backbone(self._in_precision(features, self._backbone), array)
+        # Context frames, and the one that begins where the segment ends, are another segment's business.
+        before, wanted = batch[0].first - batch[0].begin, batch[0].last - batch[0].first
+        if sphere.shape[1] < before + wanted:
             raise ContractError(
                 f"Backbone {type(self._backbone).__name__} returned too few label frames for "
-                f"{piece.shape[1]} samples: "
-                f"{sphere.shape[1]} of {last - first} wanted. Expected one per 0.1 s."
+                f"{heard.shape[2]} samples: "
+                f"{sphere.shape[1]} of {before + wanted} wanted. Expected one per 0.1 s."
             )
-        candidates = self._decoder(sphere)
-        check_candidates(candidates, last - first, type(self._decoder).__name__)
-        return self._keep(candidates)
+        own = slice(before, before + wanted)
+        if self._decoder.frames_are_independent:
+            sphere, own = sphere[:, own], slice(0, wanted)
+        with self._watch("decoder"):
+            candidates = self._decoder(self._in_precision(sphere, self._decoder))
+        check_candidates(candidates, sphere.shape[:2], type(self._decoder).__name__)
+        with self._watch("masks"):
+            return [
+                self._keep(candidates, index, range(own.start, own.start + segment.last - segment.first))
+                for index, segment in enumerate(batch)
+            ]
 
-    def _keep(self, candidates: Candidates) -> Regions:
-        """Select the candidates worth keeping and store their masks compactly."""
-        frames, slots, masks_wanted = self._select(candidates)
+    def _heard(self, waveform: np.ndarray, segment: _Segment) -> np.ndarray:
+        """Return the samples of a segment; silence where the recording has none."""
+        begin, end = (round(f * self.sample_rate_hz / FRAMES_PER_S) for f in (segment.begin, segment.end))
+        piece = waveform[:, max(0, begin) : max(0, end)]
+        before = min(max(0, -begin), end - begin)
+        # The last label frame may be partial: with silence behind it, it is heard like the others.
+        return np.pad(piece, ((0, 0), (before, end - begin - before - piece.shape[1])))
+
+    def _in_precision(self, values: torch.Tensor, part: object) -> torch.Tensor:
+        dtype = input_dtype(part, self._inference)
+        return values if dtype is None or values.is_complex() else values.to(dtype)
+
+    def _keep(self, candidates: Candidates, index: int, own: range) -> Regions:
+        """Select the candidates of one segment worth keeping and store their masks compactly.
+
+        Args:
+            candidates: of a batch.
+            index: of the segment in the batch.
+            own: which frames of the candidates are the segment's.
+        """
+        scores = candidates.scores[index, own.start : own.stop].float().cpu()
+        mask_of = candidates.mask_of.cpu()
+        frames, slots, masks_wanted = self._select(scores, mask_of, candidates.mask_logits.shape[2])
         if not len(frames):
-            return Regions.empty(candidates.scores.shape[1])
-        starts, pixels, energies = self._compact_masks(candidates, masks_wanted)
-        probabilities = candidates.class_logits[0, frames, slots].softmax(-1)[:, :CLASSES]
-        frame_mask = torch.stack([frames, candidates.mask_of[slots]], dim=1)
+            return Regions.empty(len(own))
+        place = masks_wanted.new_tensor([own.start, 0])
+        starts, pixels, energies = self._compact_masks(candidates, index, masks_wanted + place)
+        logits = candidates.class_logits[index].float().cpu()
+        probabilities = logits[frames + own.start, slots].softmax(-1)[:, :CLASSES]
+        frame_mask = torch.stack([frames, mask_of[slots]], dim=1)
         masks = _row_numbers(frame_mask.numpy(), masks_wanted.numpy())
         # A mask without a positive pixel shows nothing: its candidates go.
         shown = np.diff(starts)[masks] > 0
         return Regions(
-            frame_count=np.int64(candidates.scores.shape[1]),
+            frame_count=np.int64(len(own)),
             frames=frames.numpy().astype(np.int32)[shown],
-            scores=candidates.scores[0, frames, slots].numpy().astype(np.float32)[shown],
+            scores=scores[frames, slots].numpy().astype(np.float32)[shown],
             class_probabilities=probabilities.numpy().astype(np.float16)[shown],
             masks=masks[shown].astype(np.int32),
             mask_starts=starts,
@@ -111,27 +187,33 @@ class Detector:
             energies=energies,
         )
 
-    def _select(self, candidates: Candidates):
-        """Return frames [n] and slots [n] of the kept candidates and [m, 2] (frame, mask) of their masks."""
-        scores = candidates.scores[0]
-        number, masks = len(scores), candidates.mask_logits.shape[2]
-        mask_of = candidates.mask_of.expand_as(scores)
-        best = scores.new_zeros(number, masks).scatter_reduce_(1, mask_of, scores, "amax")
+    def _select(self, scores: torch.Tensor, mask_of: torch.Tensor, masks: int):
+        """Return frames [n] and slots [n] of the kept candidates and [m, 2] (frame, mask) of their masks.
+
+        Args:
+            scores: [N, Q].
+            mask_of: [Q].
+            masks: R.
+        """
+        number = len(scores)
+        used_by = mask_of.expand_as(scores)
+        best = scores.new_zeros(number, masks).scatter_reduce_(1, used_by, scores, "amax")
         limit = min(self._inference.masks_per_frame, masks)
         chosen = torch.zeros_like(best, dtype=torch.bool)
         strongest = best.argsort(dim=1, descending=True, stable=True)[:, :limit]
         chosen.scatter_(1, strongest, True)
         chosen &= best >= self._inference.score_floor
-        kept = chosen[:, candidates.mask_of] & (scores >= self._inference.score_floor)
+        kept = chosen[:, mask_of] & (scores >= self._inference.score_floor)
         frames, slots = kept.nonzero(as_tuple=True)
         return frames, slots, chosen.nonzero()
 
-    def _compact_masks(self, candidates: Candidates, wanted: torch.Tensor):
-        """Return mask_starts, pixels and energies of the wanted masks [m, 2] (frame, mask)."""
+    def _compact_masks(self, candidates: Candidates, index: int, wanted: torch.Tensor):
+        """Return mask_starts, pixels and energies of a segment's wanted masks [m, 2] (frame, mask)."""
         lengths, pixels, energies = [], [], []
         for chunk in wanted.split(_MASKS_AT_ONCE):
-            selection = torch.cat([torch.zeros_like(chunk[:, :1]), chunk], dim=1)
-            images = candidates.masks(selection).flatten(1).float().numpy()
+            selection = torch.cat([torch.full_like(chunk[:, :1], index), chunk], dim=1)
+            selection = selection.to(candidates.mask_logits.device)
+            images = candidates.masks(selection).flatten(1).float().cpu().numpy()
             peaks = images.max(axis=1, keepdims=True)
             with np.errstate(invalid="ignore", divide="ignore"):
                 relative = np.where(peaks > 0, images / peaks, 0.0)
@@ -143,13 +225,13 @@ class Detector:
         return starts, np.concatenate(pixels), np.concatenate(energies)
 
 
-def check_candidates(candidates: Candidates, frames: int, decoder: str) -> None:
-    """Raise ContractError unless `candidates` of one segment have matching shapes and scores in [0, 1]."""
+def check_candidates(candidates: Candidates, batch_and_frames: Sequence[int], decoder: str) -> None:
+    """Raise ContractError unless the candidates have matching shapes and scores in [0, 1]."""
     slots, masks = candidates.scores.shape[-1], candidates.mask_logits.shape[2]
     expected = {
-        "scores": (1, frames, slots),
-        "class_logits": (1, frames, slots, CLASSES + 1),
-        "mask_logits": (1, frames, masks, *candidates.mask_logits.shape[3:5]),
+        "scores": (*batch_and_frames, slots),
+        "class_logits": (*batch_and_frames, slots, CLASSES + 1),
+        "mask_logits": (*batch_and_frames, masks, *candidates.mask_logits.shape[3:5]),
         "mask_of": (slots,),
     }
     for name, shape in expected.items():
@@ -161,6 +243,13 @@ def check_candidates(candidates: Candidates, frames: int, decoder: str) -> None:
         raise ContractError(f"Decoder {decoder} returned scores that are NaN or outside [0, 1].")
     if not candidates.class_logits.isfinite().all():
         raise ContractError(f"Decoder {decoder} returned class logits that are not finite.")
+
+
+def batched(items: Sequence, size: int) -> Iterator[Sequence]:
+    """Yield the items in groups of `size`, the last one perhaps smaller."""
+    remaining = iter(items)
+    while group := list(islice(remaining, size)):
+        yield group
 
 
 def _row_numbers(rows: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -33,6 +34,8 @@ def in_processes(function: Callable[..., Result], tasks: Sequence[tuple], worker
     import joblib
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+    # A worker that has grown is replaced by a fresh one, which is nothing to worry about.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
     try:
         with _children_ignore_interrupts():

@@ -68,7 +68,7 @@ def run_spec(spec: Spec, out: Path | None, context: Context, *, pictures: bool) 
     """
     from sai_bench.results.build_record import build_record
     from sai_bench.results.record import write_record
-    from sai_bench.results.summary import markdown_table
+    from sai_bench.results.summary import markdown_summary
 
     started = datetime.now(UTC)
     folder = _open_run_folder(spec, out)
@@ -80,7 +80,7 @@ def run_spec(spec: Spec, out: Path | None, context: Context, *, pictures: bool) 
             _copy_files(files, folder)
             _draw_pictures(runs[0], frames, folder)
             record = build_record(spec, runs, started)
-            write_atomically(folder.path / SUMMARY, markdown_table(record).encode())
+            write_atomically(folder.path / SUMMARY, markdown_summary(record).encode())
             write_record(folder.path / RECORD, record)
     return record, folder.path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sai_bench.audio import select_microphones
-from sai_bench.class_activity import class_activity
+from sai_bench.class_activity import class_activity, require_labels
 from sai_bench.detector import Detector
 from sai_bench.export import detections_of, fuse_and_select
 from sai_bench.threads import one_blas_thread
@@ -36,7 +36,7 @@ class System:
         system = spec.require_system()
         self._export = spec.export
         self._microphones = system.microphones
-        self.detector = Detector(system, spec.inference)
+        self.detector = Detector(system, spec.inference, spec.seed)
         self.prior = system.prior.build()
         self.fusion = system.fusion.build()
         self.compressor = system.compressor.build()
@@ -44,7 +44,12 @@ class System:
             self.prior.load_weights(prior_weights)
 
     def __call__(
-        self, waveform: np.ndarray, sample_rate_hz: int, array: ArrayGeometry, name: str = ""
+        self,
+        waveform: np.ndarray,
+        sample_rate_hz: int,
+        array: ArrayGeometry,
+        name: str = "",
+        activity: np.ndarray | None = None,
     ) -> list[Detection]:
         """Return the detections of one recording, by frame, strongest first.
 
@@ -53,10 +58,15 @@ class System:
             sample_rate_hz: its rate.
             array: the capsules of the M channels.
             name: the recording's name; decides the order of detections with equal scores.
+            activity: [K, N] bool from the recording's labels, for a prior that needs them.
+
+        Raises:
+            DatasetError: the prior needs labels and there are none.
         """
+        require_labels(type(self.prior), activity is not None)
         waveform, array = select_microphones(waveform, array, self._microphones)
         with one_blas_thread():
             regions = self.detector(waveform, sample_rate_hz, array)
-            p = class_activity(self.prior, waveform, sample_rate_hz)
+            p = class_activity(self.prior, waveform, sample_rate_hz, activity)
             selection = fuse_and_select(regions, p, self.fusion, self._export, name)
             return detections_of(regions, selection, self.compressor, self._export)

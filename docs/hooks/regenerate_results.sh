@@ -17,9 +17,18 @@ cp runs/quickstart/result.json "$new/second_run.json"
   --set system.fusion.use=mean --out runs/mean 2>&1 >"$new/tables" | sed "s#$PWD/##" >"$new/mean_fusion.log"
 "$bin/python" docs/hooks/example_frame.py \
   specs/quickstart.yaml runs/quickstart fold4_room50_mix002 94 "$new/quickstart_frame.png"
+mkdir -p "$new/report"
+report=(specs/report.yaml --set system.prior.head=random)
+"$bin/sai-bench" describe "${report[@]}" --json "$new/report/describe.json"
+"$bin/sai-bench" bench "${report[@]}" --json "$new/report/bench_fp32.json"
+bf16=(--set inference.precision=bf16 --set system.prior.precision=bf16)
+"$bin/sai-bench" bench "${report[@]}" "${bf16[@]}" --json "$new/report/bench_bf16.json"
+"$bin/sai-bench" bench "${report[@]}" "${bf16[@]}" --set inference.compile=true \
+  --json "$new/report/bench_bf16_compiled.json"
 "$bin/pytest" tests/benchmarks --benchmark-enable --benchmark-json="$new/benchmarks_raw.json"
 
 cp "$new/result.json" "$new/second_run.json" "$new/mean_fusion.log" "$results"
 cp "$new/quickstart_frame.png" docs/images
+mkdir -p docs/results/report && cp "$new"/report/*.json docs/results/report
 "$bin/python" docs/hooks/trim_benchmarks.py "$new/benchmarks_raw.json" docs/results/benchmarks.json
 "$bin/python" docs/hooks/result_tables.py README.md

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import report_tables
+
 from sai_bench.results.record import RunRecord, read_record
 from sai_bench.results.summary import format_value, markdown_table
 from sai_bench.sphere import CLASS_NAMES
@@ -120,18 +122,17 @@ def quickstart_sizes() -> str:
 def benchmarks() -> str:
     """Return the timed parts, with the figures that each benchmark reports besides its time."""
     content = json.loads(BENCHMARKS.read_text())
-    figures = list(dict.fromkeys(name for one in content["benchmarks"] for name in one["figures"]))
     rows = [
         [
             one["name"],
-            str(one["rounds"]),
+            "; ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in one["figures"].items()),
             f"{one['median_s'] * 1000:.3g}",
-            *(f"{one['figures'][name]:.3g}" if name in one["figures"] else "" for name in figures),
+            str(one["rounds"]),
         ]
         for one in content["benchmarks"]
     ]
     machine = content["machine"]
-    table = _table(["benchmark", "rounds", "median ms", *(name.replace("_", " ") for name in figures)], rows)
+    table = _table(["benchmark", "figures", "median ms", "rounds"], rows, text_columns=2)
     place = f"{machine['cpu']}, {machine['logical_cores']} logical cores; Python {machine['python']}."
     return f"{table}\nMeasured on {place}\n"
 
@@ -145,6 +146,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "quickstart-macro": quickstart_macro,
     "quickstart-sizes": quickstart_sizes,
     "benchmarks": benchmarks,
+    "report-shapes": report_tables.shapes,
+    "report-costs": report_tables.costs,
 }
 """What may stand after `table:` in a marker."""
 
@@ -155,6 +158,7 @@ def quoted(path: str, language: str) -> str:
 
 
 QUOTED_FILES: dict[str, Callable[[], str]] = {
+    "report-spec": functools.partial(quoted, "specs/report.yaml", "yaml"),
     "quickstart-spec": functools.partial(quoted, "specs/quickstart.yaml", "yaml"),
     "example-plugin": functools.partial(quoted, "plugins/example_single_file.py", "python"),
     "example-fitted-prior": functools.partial(quoted, "plugins/example_fitted_prior.py", "python"),

@@ -10,11 +10,15 @@ import typer
 
 from sai_bench import __version__
 from sai_bench.cli import (
+    bench,
     check,
     check_submission,
+    describe,
     detect,
     evaluate,
+    export_weights,
     list_components,
+    load,
     predict,
     render,
     run,
@@ -36,6 +40,7 @@ app = typer.Typer(
 app.command("list")(list_components.list_components)
 app.command("show")(show.show)
 app.command("check")(check.check)
+app.command("describe")(describe.describe)
 app.command("schema")(schema.schema)
 app.command("run")(run.run)
 app.command("render")(render.render)
@@ -43,6 +48,9 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("detect")(detect.detect)
+app.command("export-weights")(export_weights.export_weights)
+app.command("load")(load.load)
+app.command("bench")(bench.bench)
 app.command("score")(score.score)
 app.command("check-submission")(check_submission.check_submission)
 

@@ -31,5 +31,7 @@ def train(
     fitted = fit_prior(loaded, dataset, context)
     if fitted is None:
         print(f"prior {loaded.system.prior.name} needs no fit")
+    elif fitted.source is not None:
+        print(f"prior {loaded.system.prior.name}: from {fitted.source}, as system.weights says")
     else:
         print(f"prior {loaded.system.prior.name}: {fitted.recordings} recordings, {fitted.seconds:.1f} s")

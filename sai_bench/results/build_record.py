@@ -32,6 +32,7 @@ def build_record(spec: Spec, runs: Sequence[SystemRun], started: datetime) -> Ru
     variants, notes = {}, []
     for run in runs:
         used, its_data = _components(run.spec), _data(run)
+        notes += (f"{run.name}: {note}" for note in run.predicted.notes)
         if its_data != data:
             notes.append(
                 f"{run.name}: other data, {its_data.root}, split {its_data.split}, "

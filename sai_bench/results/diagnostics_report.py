@@ -1,4 +1,4 @@
-"""The diagnostics of a metric (`sai_bench.metrics.diagnostics`) as tables in the terminal."""
+"""The diagnostics of a metric (`sai_bench.metrics.diagnosing.diagnostics`) as tables in the terminal."""
 
 from __future__ import annotations
 

@@ -86,13 +86,13 @@ class FitRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         weights_sha256: hash of the weights.
-        recordings: how many recordings it was fitted to.
+        recordings: how many recordings it was fitted to, None if its weights come from a file.
         seconds: how long that took, when it was done.
         reused: whether the weights come from an earlier run.
     """
 
     weights_sha256: str
-    recordings: int
+    recordings: int | None
     seconds: float
     reused: bool
 

@@ -89,6 +89,12 @@ def markdown_table(record: RunRecord) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
+def markdown_summary(record: RunRecord) -> str:
+    """Return the table of `markdown_table` and below it the notes as a list."""
+    notes = "".join(f"- Note: {_escaped(note)}\n" for note in record.notes)
+    return markdown_table(record) + (f"\n{notes}" if notes else "")
+
+
 def format_value(column: str, value: str | int | float | None) -> str:
     """Return a cell's text: metrics with 4 decimals (2 from 10 on), costs with 3 digits, None as `n/a`."""
     if value is None or (isinstance(value, float) and math.isnan(value)):

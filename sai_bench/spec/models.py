@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sai_bench.config import ComponentConfig
+from sai_bench.config import ComponentConfig, SpecPath
 from sai_bench.registry import Registration
 
 SYSTEM_KINDS = ("front_end", "backbone", "decoder", "prior", "fusion", "compressor")
@@ -40,7 +40,23 @@ class InferenceSettings(Settings):
     """Seconds of audio that the detector sees at once (besides the context)."""
 
     context_s: float = Field(0.5, ge=0, le=3600)
-    """Seconds of extra audio on both sides of a segment; frames of it are dropped."""
+    """Seconds of extra audio on both sides of a segment; frames of it are dropped. 0: segments abut."""
+
+    pad_segments: bool = False
+    """Whether segments at the ends of a recording are padded with silence to full length, as a network wants
+    that was trained on segments of one length."""
+
+    batch_segments: int = Field(1, ge=1, le=4096)
+    """How many segments go through the detector at once; more than 1 needs `pad_segments`."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the detector computes."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Numbers in which networks compute: float32, or bfloat16, which is faster and rounds to 3 digits."""
+
+    compile: bool = False
+    """Whether networks are compiled with `torch.compile`: a minute of waiting, then faster."""
 
     score_floor: float = Field(0.02, ge=0, le=1)
     """Candidates that score below this are not kept."""
@@ -50,6 +66,15 @@ class InferenceSettings(Settings):
 
     stored_energy: float = Field(0.10, ge=0, lt=1)
     """Pixels below this share of their mask's peak are not stored."""
+
+    @model_validator(mode="after")
+    def _batches_need_equal_lengths(self) -> InferenceSettings:
+        if self.batch_segments > 1 and not self.pad_segments:
+            raise ValueError(
+                f"batch_segments = {self.batch_segments} needs segments of equal length: set pad_segments to "
+                "true"
+            )
+        return self
 
 
 class ExportSettings(Settings):
@@ -123,7 +148,13 @@ Microphones = Literal["mic", "all"]
 
 @dataclass(frozen=True)
 class SystemSpec:
-    """A whole system: which microphones it listens to and its six components."""
+    """A whole system: which microphones it listens to, its six components, and their weights.
+
+    Attributes:
+        microphones: which channels are heard.
+        weights: file with the tensors of its networks, None: they are random, or it has none.
+        folder: the spec's folder, which the path in `resolved()` is relative to.
+    """
 
     microphones: Microphones
     front_end: ComponentSpec
@@ -132,6 +163,8 @@ class SystemSpec:
     prior: ComponentSpec
     fusion: ComponentSpec
     compressor: ComponentSpec
+    weights: Path | None = None
+    folder: Path = field(default=Path(), repr=False, compare=False)
 
     def components(self) -> Iterator[ComponentSpec]:
         """Yield the six components in the order of the signal."""
@@ -139,7 +172,9 @@ class SystemSpec:
 
     def resolved(self) -> dict:
         """Return the section, JSON-ready."""
-        return {"microphones": self.microphones} | {c.kind: c.resolved() for c in self.components()}
+        weights = relative_to_folder(self.weights, self.folder) if self.weights else None
+        general = {"microphones": self.microphones, "weights": weights}
+        return general | {c.kind: c.resolved() for c in self.components()}
 
 
 class SystemKeys(Settings):
@@ -147,6 +182,9 @@ class SystemKeys(Settings):
 
     microphones: Microphones = "mic"
     """From recordings with 32 channels take the four MIC capsules (`mic`) or all of them (`all`)."""
+
+    weights: SpecPath | None = None
+    """A file made by `sai-bench export-weights`, for the networks of the system and its prior."""
 
 
 def relative_to_folder(path: PurePath, folder: Path) -> str:

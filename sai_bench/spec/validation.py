@@ -168,7 +168,7 @@ class _Check:
         self.problems += unfit
         if general is None or None in parts.values():
             return None
-        return SystemSpec(general.microphones, **parts)
+        return SystemSpec(general.microphones, **parts, weights=general.weights, folder=self.folder)
 
     def evaluation(self, node: Node) -> EvaluationSettings | None:
         if not self.is_mapping(node, ("evaluation",)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sai_bench.audio import read_heard
@@ -17,6 +18,7 @@ from sai_bench.sphere import frame_count
 from sai_bench.stages.keys import component_identity, key_of, library_versions, recording_identity
 from sai_bench.stages.stored import is_stored, read_note, store
 from sai_bench.threads import one_blas_thread
+from sai_bench.weights import check_configs, read_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,20 +37,22 @@ class FittedPrior:
     Attributes:
         weights: named arrays.
         sha256: hash of the arrays.
-        recordings: how many recordings it was fitted to.
+        recordings: how many recordings it was fitted to, None if a weights file has it.
         seconds: how long that took when it was done.
         reused: whether an earlier run left the weights.
+        source: the weights file, None if it was fitted here.
     """
 
     weights: Mapping[str, np.ndarray]
     sha256: str
-    recordings: int
+    recordings: int | None
     seconds: float
     reused: bool
+    source: Path | None = None
 
 
 def needs_fit(spec: Spec) -> bool:
-    """Return whether the spec's prior must be fitted (imports the prior's module).
+    """Return whether the spec's prior must be fitted, with its config (imports the prior's module).
 
     Raises:
         ContractError: the prior's class says one thing and defines another.
@@ -63,7 +67,7 @@ def needs_fit(spec: Spec) -> bool:
         raise ContractError(
             f"Prior '{component.name}' defines fit, but would never be fitted. Set needs_fit = True in it."
         )
-    return prior.needs_fit
+    return prior.needs_fit and prior.needs_fit_with(component.config)
 
 
 def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | None:
@@ -75,6 +79,10 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
     """
     if not needs_fit(spec):
         return None
+    given = prior_of_file(spec)
+    if given is not None:
+        context.reporter.line(f"fit: prior {spec.require_system().prior.name} from {given.source.name}")
+        return given
     component = spec.require_system().prior
     recordings = _train_recordings(dataset, component.name, context)
     key = key_of(
@@ -111,6 +119,23 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
         context.reporter.line(f"fit: prior {component.name} on {len(recordings)} recordings")
     weights = read_arrays(path)
     return FittedPrior(weights, arrays_sha256(weights), len(recordings), read_note(path).seconds, reused)
+
+
+def prior_of_file(spec: Spec) -> FittedPrior | None:
+    """Return the prior of the spec's weights file, None if there is no file or no prior in it.
+
+    Raises:
+        WeightsError: the file cannot be read, or belongs to another config.
+    """
+    system = spec.require_system()
+    if system.weights is None:
+        return None
+    stored = read_weights(system.weights)
+    if "prior" not in stored.tensors:
+        return None
+    check_configs(stored, {c.kind: c.resolved() for c in system.components()})
+    weights = stored.tensors["prior"]
+    return FittedPrior(weights, arrays_sha256(weights), None, 0.0, reused=True, source=system.weights)
 
 
 def _train_recordings(dataset: Dataset, prior: str, context: Context) -> list[Recording]:

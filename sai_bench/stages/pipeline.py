@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import component_errors
-from sai_bench.files import read_arrays
+from sai_bench.files import read_arrays, sha256_of
 from sai_bench.metrics.numbers import checked_numbers
 from sai_bench.stages import works
 from sai_bench.stages.keys import component_identity
+from sai_bench.stages.label_memory import LabelMemory
 from sai_bench.stages.portable import PortableComponent
 from sai_bench.stages.stage import Context, StageFiles, run_stage
 
@@ -28,11 +29,13 @@ class Predicted:
     Attributes:
         stages: detect, prior, fuse, compress.
         predictions: the files of the last stage: DCASE JSON.
+        notes: what the components say the user must know.
         dense_bytes: recording name -> size of its JSON without compression.
     """
 
     stages: tuple[StageFiles, ...]
     predictions: StageFiles
+    notes: tuple[str, ...]
     dense_bytes: dict[str, int]
 
 
@@ -49,6 +52,9 @@ def predict(
 ) -> Predicted:
     """Run detect, prior, fuse and compress; what is stored already is reused."""
     system = spec.require_system()
+    about_networks = _notes_on_networks(spec)
+    for note in about_networks:
+        context.reporter.line(f"note: {note}")
     detect = run_stage(
         "detect",
         recordings,
@@ -58,20 +64,26 @@ def predict(
                 component_identity(c) for c in (system.front_end, system.backbone, system.decoder)
             ],
             "microphones": system.microphones,
+            "weights": _weights_of_networks(spec),
             "inference": spec.inference.model_dump(mode="json"),
             "code": code_fingerprint("sai_bench.detector"),
         },
         context,
     )
+    apply_prior = works.ApplyPrior(system, fitted.weights if fitted else None)
+    with component_errors(f"Building prior '{system.prior.name}' failed"):
+        notes = tuple(f"prior {system.prior.name}: {note}" for note in apply_prior.build().notes())
+    for note in notes:
+        context.reporter.line(f"note: {note}")
     prior = run_stage(
         "prior",
         recordings,
-        works.ApplyPrior(system, fitted.weights if fitted else None),
+        apply_prior,
         {
             "component": component_identity(system.prior),
             "microphones": system.microphones,
             "weights": fitted.sha256 if fitted else None,
-            "code": code_fingerprint("sai_bench.audio", "sai_bench.class_activity"),
+            "code": code_fingerprint("sai_bench.audio", "sai_bench.class_activity", "sai_bench.predictions"),
         },
         context,
     )
@@ -101,7 +113,26 @@ def predict(
         parallel=True,
     )
     sizes = {name: int(read_arrays(path)["dense_bytes"]) for name, path in fuse.paths.items()}
-    return Predicted((detect, prior, fuse, compress), compress, sizes)
+    return Predicted((detect, prior, fuse, compress), compress, about_networks + notes, sizes)
+
+
+def _notes_on_networks(spec: Spec) -> tuple[str, ...]:
+    system = spec.require_system()
+    learned = [c.name for c in (system.front_end, system.backbone, system.decoder) if c.config.learned]
+    if not learned or system.weights is not None:
+        return ()
+    return (
+        f"detector: THE NETWORKS ARE RANDOM ({', '.join(learned)}), system.weights names no file. Scores "
+        "mean nothing; only timings count.",
+    )
+
+
+def _weights_of_networks(spec: Spec) -> str | int | None:
+    """Return what determines the weights of the detector's networks: a file, the seed, or nothing."""
+    system = spec.require_system()
+    if not any(c.config.learned for c in (system.front_end, system.backbone, system.decoder)):
+        return None
+    return sha256_of(system.weights) if system.weights else spec.seed
 
 
 def score(spec: Spec, recordings: Sequence[Recording], predictions: StageFiles, context: Context) -> Scored:
@@ -111,7 +142,11 @@ def score(spec: Spec, recordings: Sequence[Recording], predictions: StageFiles, 
         stage = run_stage(
             f"score.{component.name}",
             recordings,
-            works.Score(PortableComponent.of(component, spec.plugins), predictions.paths),
+            works.Score(
+                PortableComponent.of(component, spec.plugins),
+                LabelMemory.of(component, context.cache),
+                predictions.paths,
+            ),
             {
                 "compress": predictions.key,
                 "component": component_identity(component),

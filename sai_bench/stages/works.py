@@ -13,13 +13,15 @@ import numpy as np
 from sai_bench.audio import read_heard
 from sai_bench.class_activity import class_activity
 from sai_bench.export import Selection, dense_size_bytes, detections_of, fuse_and_select
-from sai_bench.files import encode_arrays, read_arrays
-from sai_bench.predictions import encode_detections
+from sai_bench.files import encode_arrays, read_arrays, sha256_of
+from sai_bench.predictions import activity, encode_detections, read_annotations
 from sai_bench.regions import Regions
+from sai_bench.sphere import frame_count
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Recording
     from sai_bench.spec import ComponentSpec, ExportSettings, Spec, SystemSpec
+    from sai_bench.stages.label_memory import LabelMemory
     from sai_bench.stages.portable import PortableComponent
 
 
@@ -33,7 +35,7 @@ class Detect:
     def _detector(self):
         from sai_bench.detector import Detector
 
-        return Detector(self.spec.require_system(), self.spec.inference)
+        return Detector(self.spec.require_system(), self.spec.inference, self.spec.seed)
 
     def build(self) -> object:
         """Build the detector."""
@@ -66,7 +68,11 @@ class ApplyPrior:
     def __call__(self, recording: Recording) -> bytes:
         """Return the recording's class activity."""
         waveform, rate, _ = read_heard(recording, self.system.microphones)
-        return encode_arrays({"p": class_activity(self._prior, waveform, rate)})
+        labels = None
+        if self._prior.needs_labels and recording.labels_path is not None:
+            frames = frame_count(waveform.shape[1], rate)
+            labels = activity(read_annotations(recording.labels_path), frames)
+        return encode_arrays({"p": class_activity(self._prior, waveform, rate, labels)})
 
 
 @dataclass
@@ -121,6 +127,7 @@ class Score:
     """One metric's part for one recording."""
 
     metric: PortableComponent
+    memory: LabelMemory
     predictions: Mapping[str, Path]
 
     def build(self) -> object:
@@ -132,4 +139,5 @@ class Score:
         metric = self.metric.build()
         predictions = metric.read(self.predictions[recording.name], "prediction")
         labels = metric.read(recording.labels_path, "label")
-        return encode_arrays(metric.score_recording(predictions, labels))
+        labels_sha256 = sha256_of(recording.labels_path)
+        return encode_arrays(self.memory.score(metric, predictions, labels, labels_sha256))

@@ -40,7 +40,9 @@ def test_values_of_the_file_and_defaults_arrive_typed(whole):
 def test_sections_left_out_have_the_documented_defaults(folder):
     spec = folder.load_text("data: {use: rooms, folder: .}\n")
     assert spec.inference.model_dump() == {
-        "segment_s": 20.0, "context_s": 0.5, "score_floor": 0.02, "masks_per_frame": 12, "stored_energy": 0.1,
+        "segment_s": 20.0, "context_s": 0.5, "pad_segments": False, "batch_segments": 1, "device": "cpu",
+        "precision": "fp32", "compile": False, "score_floor": 0.02, "masks_per_frame": 12,
+        "stored_energy": 0.1,
     }  # fmt: skip
     assert spec.export.model_dump() == {
         "score_threshold": 0.05, "detections_per_frame": 6, "mask_energy": 0.1,

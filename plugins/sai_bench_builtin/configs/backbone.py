@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator, model_validator
+from itertools import accumulate
+from operator import floordiv, mul
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sai_bench.config import BackboneConfig
 from sai_bench.errors import WiringError
@@ -91,3 +95,170 @@ class SteeredPowerConfig(BackboneConfig):
         spacing_hz = features.sample_rate_hz / features.n_fft
         inside = [f for f in range(features.bins) if self.min_hz <= f * spacing_hz <= self.max_hz]
         return range(inside[0], inside[-1] + 1) if inside else range(0)
+
+
+_Count = Annotated[int, Field(ge=1, le=64)]
+_Width = Annotated[int, Field(ge=1, le=4096)]
+_TimeFrequency = tuple[_Count, _Count]
+
+
+def same_padding(kernel: int, stride: int) -> int:
+    """Return how far a convolution is padded at either end: half of what its kernel exceeds its stride."""
+    return -((stride - kernel) // 2)
+
+
+class ConvNextSphericalConfig(BackboneConfig):
+    """ConvNeXt over time and frequency, then learned queries on the sphere attend to its stages 2, 3 and 4.
+
+    Report, section 2.2.2. Pairs are (time, frequency).
+    """
+
+    learned = True
+
+    grid_height: int = Field(45, ge=1, le=180)
+    """Rows of the grid; must divide 180."""
+
+    grid_width: int = Field(90, ge=1, le=360)
+    """Columns of the grid; must divide 360."""
+
+    embedding_channels: int = Field(16, ge=1, le=1024)
+    """D: numbers per direction, of the learned queries and of the result."""
+
+    stage_depths: tuple[_Count, _Count, _Count, _Count] = (3, 3, 9, 3)
+    """ConvNeXt blocks of the four stages; the default is ConvNeXt-T."""
+
+    stage_channels: tuple[_Width, _Width, _Width, _Width] = (96, 192, 384, 768)
+    """Channels of the four stages."""
+
+    stem_kernel: _TimeFrequency = (2, 4)
+    """Kernel of the first convolution, in STFT frames and bins; at least its stride. Where it is larger, the
+    features are padded with zeros."""
+
+    stem_stride: _TimeFrequency = (2, 4)
+    """Stride of the first convolution. Whole frames of stages 2, 3 and 4 must fill a label frame of 0.1 s."""
+
+    downsampling_strides: tuple[_TimeFrequency, _TimeFrequency, _TimeFrequency] = ((1, 2), (1, 2), (1, 2))
+    """Stride, and kernel, of the convolutions before stages 2, 3 and 4."""
+
+    depthwise_kernel: int = Field(7, ge=1, le=63)
+    """Side of the depthwise convolutions; odd."""
+
+    expansion: int = Field(4, ge=1, le=16)
+    """How many times wider the MLP of a ConvNeXt block is inside."""
+
+    layer_scale: float = Field(1e-6, ge=0, le=1)
+    """What the learned factor of each ConvNeXt block's contribution begins with."""
+
+    attention_heads: int = Field(4, ge=1, le=64)
+    """Heads of the spherical cross-attention."""
+
+    head_width: int = Field(32, ge=1, le=1024)
+    """Width of each head's queries, keys and values."""
+
+    attention_layer_norm: bool = True
+    """Layer norms before the attention, on the queries and on the stage's features, and before the
+    feed-forward network."""
+
+    feed_forward_width: int = Field(64, ge=0, le=4096)
+    """Inner width of the feed-forward network after the attention; 0 leaves it out."""
+
+    feed_forward_at: Literal["label_frames", "encoder_frames"] = "label_frames"
+    """Where residual and feed-forward network stand: after the average over the encoder frames around a label
+    frame (5 times fewer maps to go through, and attention and average become one product), or before it. The
+    report allows both."""
+
+    frequency_encoding: Literal["none", "sinusoidal", "learned"] = "none"
+    """What tells the attention a token's frequency, besides the encoder's features: nothing, sines and
+    cosines of it, or those as a start for learning."""
+
+    @field_validator("grid_height", "grid_width")
+    @classmethod
+    def _side_divides_image(cls, size: int, info: ValidationInfo) -> int:
+        from sai_bench.sphere import COLUMNS, ROWS, check_grid
+
+        check_grid(*((size, COLUMNS) if info.field_name == "grid_height" else (ROWS, size)))
+        return size
+
+    @field_validator("depthwise_kernel")
+    @classmethod
+    def _kernel_has_a_middle(cls, kernel: int) -> int:
+        if kernel % 2 == 0:
+            raise ValueError(f"depthwise_kernel = {kernel} is even; choose {kernel - 1} or {kernel + 1}")
+        return kernel
+
+    @model_validator(mode="after")
+    def _stem_skips_nothing(self) -> ConvNextSphericalConfig:
+        for axis, kernel, stride in zip(
+            ("time", "frequency"), self.stem_kernel, self.stem_stride, strict=True
+        ):
+            if kernel < stride:
+                raise ValueError(
+                    f"stem_kernel = {kernel} in {axis} is smaller than stem_stride = {stride}: it would skip "
+                    "features"
+                )
+        return self
+
+    def output(self, features: FeatureSpec) -> SphereSpec:
+        """Return the embedding that this backbone makes of real features.
+
+        Raises:
+            WiringError: the number of channels is not known or they are complex, encoder frames do not fill
+                label frames, or there are too few bins.
+        """
+        if features.channels is None or features.representation == "complex_spectrum":
+            raise WiringError(
+                "convnext_spherical needs real features of a known number of channels, got representation "
+                f"'{features.representation}' with channels = {features.channels}. Use a front end such as "
+                "'stft_log_magnitude_phase'."
+            )
+        self.frames_per_label_frame(features)
+        if self.frequency_tokens(features.bins)[-1] < 1:
+            raise WiringError(
+                f"convnext_spherical: {features.bins} frequency bins are too few for a stride over "
+                f"{self.frequency_strides()[-1]} bins. Raise n_fft of the front end or lower stem_stride or "
+                "downsampling_strides."
+            )
+        return SphereSpec("embedding", self.embedding_channels, self.grid_height, self.grid_width)
+
+    def frames_per_label_frame(self, features: FeatureSpec) -> tuple[int, ...]:
+        """Return how many frames of stages 2, 3 and 4 a label frame of 0.1 s holds.
+
+        Raises:
+            WiringError: they do not fill it.
+        """
+        hops = features.sample_rate_hz / (_FRAMES_PER_S * features.hop_samples)
+        for stage, stride in enumerate(self.time_strides()[1:], 2):
+            if hops % stride:
+                raise WiringError(
+                    f"convnext_spherical needs whole encoder frames in a label frame of 0.1 s: stage {stage} "
+                    f"strides over {stride} hops of {features.hop_samples} samples, a label frame at "
+                    f"{features.sample_rate_hz} Hz has {hops:g}. Change the front end's hop, stem_stride or "
+                    "downsampling_strides."
+                )
+        return tuple(int(hops) // stride for stride in self.time_strides()[1:])
+
+    def time_strides(self) -> tuple[int, ...]:
+        """Return over how many STFT frames neighbouring frames of each stage stride."""
+        return tuple(accumulate((stride[0] for stride in self._strides()), mul))
+
+    def frequency_strides(self) -> tuple[int, ...]:
+        """Return over how many bins neighbouring tokens of each stage stride."""
+        return tuple(accumulate((stride[1] for stride in self._strides()), mul))
+
+    def time_frames(self, stft_frames: int) -> tuple[int, ...]:
+        """Return how many frames each stage makes of so many STFT frames."""
+        return self._sizes(stft_frames, 0)
+
+    def frequency_tokens(self, bins: int) -> tuple[int, ...]:
+        """Return how many frequency tokens each stage makes of so many bins."""
+        return self._sizes(bins, 1)
+
+    def _strides(self):
+        return self.stem_stride, *self.downsampling_strides
+
+    def _sizes(self, size, axis):
+        kernel, stride = self.stem_kernel[axis], self.stem_stride[axis]
+        size = (size + 2 * same_padding(kernel, stride) - kernel) // stride + 1
+        return tuple(
+            accumulate((stride[axis] for stride in self.downsampling_strides), floordiv, initial=size)
+        )

@@ -6,7 +6,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sai_bench.config import ComponentConfig
+from sai_bench.config import ComponentConfig, SpecPath
+
+_PATCH = 16
+_MOST_FRAMES = 1024
+_FRAMES_PER_S = 100
+"""Of the AudioMAE filterbank."""
 
 
 class UniformConfig(ComponentConfig):
@@ -16,8 +21,8 @@ class UniformConfig(ComponentConfig):
     """Activity of every class in every frame (probability); 1 makes fusion leave the scores alone."""
 
 
-class LogMelLinearConfig(ComponentConfig):
-    """Keys of the logistic regression on pooled log-mel statistics."""
+class LogMelConfig(ComponentConfig):
+    """Keys of the log-mel spectrogram that several priors share."""
 
     sample_rate_hz: int = Field(default=24000, ge=1000, multiple_of=50)
     """Rate that recordings are resampled to (Hz); a multiple of the 50 STFT frames a second."""
@@ -47,6 +52,29 @@ class LogMelLinearConfig(ComponentConfig):
     level_free: bool = True
     """Whether each recording's mean log power is taken off, so that its gain does not matter."""
 
+    @model_validator(mode="after")
+    def _window_covers_the_hop(self) -> LogMelConfig:
+        hop_samples = self.sample_rate_hz // 50
+        if self.n_fft < hop_samples:
+            raise ValueError(
+                f"n_fft = {self.n_fft} is shorter than the hop of 20 ms = {hop_samples} samples: sound "
+                "between windows would not be heard"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _bands_fit_the_rate(self) -> LogMelConfig:
+        if not self.f_min_hz < self.f_max_hz <= self.sample_rate_hz / 2:
+            raise ValueError(
+                f"expected f_min_hz < f_max_hz <= sample_rate_hz / 2 = {self.sample_rate_hz / 2:g}, got "
+                f"f_min_hz = {self.f_min_hz:g}, f_max_hz = {self.f_max_hz:g}"
+            )
+        return self
+
+
+class LogMelLinearConfig(LogMelConfig):
+    """Keys of the logistic regression on pooled log-mel statistics."""
+
     window_s: float = Field(default=1.0, ge=0.1, le=10)
     """Length of the long pooling window around each label frame (s)."""
 
@@ -66,21 +94,134 @@ class LogMelLinearConfig(ComponentConfig):
     iterations: int = Field(default=60, ge=1)
     """Most L-BFGS iterations."""
 
+
+class LogMelCnnConfig(LogMelConfig):
+    """Keys of the small convolutional network on the log-mel spectrogram."""
+
+    mel_bands: int = Field(default=64, ge=8, le=256)
+    """Number of mel bands."""
+
+    channels_first: int = Field(default=16, ge=1, le=256)
+    """Feature maps of the first convolution; the second has twice, the third four times as many."""
+
+    dilations: tuple[int, ...] = (1, 2, 4)
+    """Dilation of each temporal convolution, in label frames: together they reach sum(dilations) frames to
+    either side."""
+
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the features left out at random while learning."""
+
+    steps: int = Field(default=800, ge=1)
+    """Steps of AdamW."""
+
+    batch_size: int = Field(default=16, ge=1)
+    """Crops in a step."""
+
+    crop_s: float = Field(default=5.0, ge=0.5, le=60)
+    """Length of a crop (s), rounded to whole label frames."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Of AdamW at the first step; falls to 0 along a cosine."""
+
+    weight_decay: float = Field(default=1e-2, ge=0)
+    """Of AdamW."""
+
     @model_validator(mode="after")
-    def _window_covers_the_hop(self) -> LogMelLinearConfig:
-        hop_samples = self.sample_rate_hz // 50
-        if self.n_fft < hop_samples:
+    def _dilations_are_positive(self) -> LogMelCnnConfig:
+        if any(dilation < 1 for dilation in self.dilations):
+            raise ValueError(f"dilations = {list(self.dilations)}: expected whole numbers from 1 on")
+        return self
+
+
+class LabelFrequencyConfig(ComponentConfig):
+    """Keys of the prior that only counts labels."""
+
+    pseudo_frames: float = Field(default=0.5, ge=0)
+    """Imagined active frames of each class, and as many inactive ones, added to the counts; with 0 a class
+    that never sounds has probability 0, and fusion may silence it for good."""
+
+
+class OracleConfig(ComponentConfig):
+    """Keys of the prior that reads the labels."""
+
+    active: float = Field(default=1.0, ge=0, le=1)
+    """Probability of a class in the frames in which it is labelled."""
+
+    inactive: float = Field(default=0.0, ge=0, le=1)
+    """Probability of a class in all other frames."""
+
+
+class AudioMaeConfig(ComponentConfig):
+    """Keys of the frozen AudioMAE encoder with a trained head (report, section 2.3)."""
+
+    encoder_weights: SpecPath | None = None
+    """The encoder's published file: `pretrained.pth` or `finetuned.pth` of facebookresearch/AudioMAE, or the
+    timm-format file (`.safetensors` or `.bin`). Without it the encoder is random: for tests and timing."""
+
+    head: Literal["fitted", "random"] = "fitted"
+    """`fitted`: the head is trained on the data set's train split. `random`: it is not, for timing only."""
+
+    window_s: float = Field(default=2.0, ge=0.1, le=10)
+    """Length of a window in s, a whole number of label frames. Windows abut; the last one ends with the
+    recording."""
+
+    pad_to_frames: int | None = Field(default=None, ge=_PATCH, le=_MOST_FRAMES, multiple_of=_PATCH)
+    """Filterbank frames (10 ms) that a window is padded to. None: the next multiple of 16, for which the
+    positional embedding is cropped. 1024: the official way, several times slower."""
+
+    batch_size: int = Field(default=8, ge=1)
+    """Windows that the encoder takes at a time."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the encoder; filterbank, pooling and head are always fp32."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the encoder runs."""
+
+    encoder_width: int = Field(default=768, ge=8, multiple_of=4)
+    """Width of the encoder's tokens; 768 in the published files."""
+
+    encoder_depth: int = Field(default=12, ge=1)
+    """Transformer blocks of the encoder; 12 in the published files."""
+
+    encoder_heads: int = Field(default=12, ge=1)
+    """Attention heads of each block; 12 in the published files."""
+
+    hidden: int = Field(default=512, ge=1)
+    """Width of the head's hidden layer."""
+
+    fit_steps: int = Field(default=30_000, ge=1)
+    """Steps of AdamW that train the head."""
+
+    fit_batch_size: int = Field(default=8, ge=1)
+    """Windows in a step."""
+
+    learning_rate: float = Field(default=3e-4, gt=0)
+    """Of AdamW, constant."""
+
+    weight_decay: float = Field(default=1e-2, ge=0)
+    """Of AdamW."""
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> AudioMaeConfig:
+        if self.encoder_width % self.encoder_heads:
             raise ValueError(
-                f"n_fft = {self.n_fft} is shorter than the hop of 20 ms = {hop_samples} samples: sound "
-                "between windows would not be heard"
+                f"encoder_width = {self.encoder_width} is no multiple of encoder_heads = {self.encoder_heads}"
             )
         return self
 
     @model_validator(mode="after")
-    def _bands_fit_the_rate(self) -> LogMelLinearConfig:
-        if not self.f_min_hz < self.f_max_hz <= self.sample_rate_hz / 2:
+    def _windows_are_whole_label_frames(self) -> AudioMaeConfig:
+        if abs(self.window_s * 10 - round(self.window_s * 10)) > 1e-9:
+            raise ValueError(f"window_s = {self.window_s:g} is no multiple of the label frame, 0.1 s")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_fit_the_padding(self) -> AudioMaeConfig:
+        frames = round(self.window_s * _FRAMES_PER_S) - 2  # the 25-ms frames that fit in
+        if self.pad_to_frames is not None and self.pad_to_frames < frames:
             raise ValueError(
-                f"expected f_min_hz < f_max_hz <= sample_rate_hz / 2 = {self.sample_rate_hz / 2:g}, got "
-                f"f_min_hz = {self.f_min_hz:g}, f_max_hz = {self.f_max_hz:g}"
+                f"pad_to_frames = {self.pad_to_frames} is shorter than a window: window_s = "
+                f"{self.window_s:g} has {frames} frames. Raise it, or leave it out."
             )
         return self

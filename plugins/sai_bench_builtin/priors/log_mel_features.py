@@ -7,11 +7,10 @@ import itertools
 import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from sai_bench.audio import resample
 from sai_bench.sphere import FRAMES_PER_S, frame_count
 from sai_bench_builtin.configs.prior import LogMelLinearConfig
+from sai_bench_builtin.priors.log_mel import STFT_FRAMES_PER_LABEL_FRAME, LogMel
 
-STFT_FRAMES_PER_LABEL_FRAME = 5
 CONTRAST_BANDS = 7
 MODULATION_BANDS = 8
 MODULATION_EDGES_HZ = (2.0, 5.0, 10.0, 25.0)
@@ -29,8 +28,7 @@ class LogMelStatistics:
 
     def __init__(self, config: LogMelLinearConfig):
         self.config = config
-        self._mel = None
-        self._hop_samples = config.sample_rate_hz // (FRAMES_PER_S * STFT_FRAMES_PER_LABEL_FRAME)
+        self.log_mel = LogMel(config)
 
     @property
     def size(self) -> int:
@@ -50,9 +48,7 @@ class LogMelStatistics:
         frames = frame_count(waveform.shape[-1], sample_rate_hz)
         if not frames:
             return np.empty((0, self.size), dtype=np.float32)
-        log_mel = self.log_mel(waveform, sample_rate_hz)
-        if self.config.level_free:
-            log_mel = log_mel - log_mel.mean()
+        log_mel = self.log_mel.levelled(waveform, sample_rate_hz)
         long, short = (_half_width(seconds) for seconds in (self.config.window_s, self.config.short_window_s))
         steps = log_mel.reshape(frames, STFT_FRAMES_PER_LABEL_FRAME, -1)
         change = np.abs(np.diff(log_mel, axis=0, prepend=log_mel[:1])).reshape(steps.shape)
@@ -70,48 +66,6 @@ class LogMelStatistics:
             _window_mean(level, short),
         ]
         return np.concatenate(features, axis=1).astype(np.float32)
-
-    def log_mel(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-        """Return the log mel power [5 N, bands] (natural logarithm, float64) of the microphones together.
-
-        Row t is centred on (t + 1/2) * 20 ms, so that the rows of a label frame lie evenly within it; the
-        recording is zero-padded to whole label frames.
-        """
-        import torch
-
-        rate = self.config.sample_rate_hz
-        length = frame_count(waveform.shape[-1], sample_rate_hz) * (rate // FRAMES_PER_S)
-        chosen = np.ascontiguousarray(self._chosen_channels(waveform), dtype=np.float32)
-        samples = resample(chosen, sample_rate_hz, rate)[:, :length]
-        before = (self.config.n_fft - self._hop_samples) // 2
-        after = self.config.n_fft - self._hop_samples - before + length - samples.shape[1]
-        samples = np.pad(samples, ((0, 0), (before, after)))
-        with torch.inference_mode():
-            power = self._mel_transform()(torch.from_numpy(samples)).mean(dim=0)
-        return np.log(power.numpy().T.astype(np.float64) + self.config.power_floor)
-
-    def _chosen_channels(self, waveform: np.ndarray) -> np.ndarray:
-        microphones = len(waveform)
-        used = min(microphones, self.config.max_channels)
-        chosen = waveform[np.arange(used) * microphones // used]
-        return chosen.mean(axis=0, keepdims=True) if self.config.channels == "mean" else chosen
-
-    def _mel_transform(self):
-        if self._mel is None:
-            import torchaudio
-
-            rate = self.config.sample_rate_hz
-            self._mel = torchaudio.transforms.MelSpectrogram(
-                sample_rate=rate,
-                n_fft=self.config.n_fft,
-                hop_length=self._hop_samples,
-                f_min=self.config.f_min_hz,
-                f_max=self.config.f_max_hz,
-                n_mels=self.config.mel_bands,
-                power=2.0,
-                center=False,
-            )
-        return self._mel
 
 
 def _half_width(seconds: float) -> int:

@@ -1,0 +1,104 @@
+"""`convnext_spherical`: features of a segment -> embedding on the sphere (report, section 2.2.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from sai_bench.interfaces import Backbone, FeatureSpec
+from sai_bench.sphere import ArrayGeometry
+from sai_bench_builtin.backbones.convnext_spherical.attention import SphericalCrossAttention
+from sai_bench_builtin.backbones.convnext_spherical.encoder import ConvNextEncoder
+from sai_bench_builtin.backbones.convnext_spherical.label_windows import average
+from sai_bench_builtin.configs.backbone import ConvNextSphericalConfig
+
+_QUERY_STD = 0.02
+
+
+class ConvNextSpherical(nn.Module, Backbone):
+    """ConvNeXt encoder, then learned queries of a spherical grid attend to stages 2, 3 and 4.
+
+    Each stage has a cross-attention block of its own; the queries are shared. A cell of the grid attends to
+    the frequencies of one encoder frame at a time. The stages' maps are summed, and averaged over the encoder
+    frames around the start of each label frame: at the report's size 5 of 101, which gives 21 maps at 0.0,
+    0.1 ... 2.0 s. Sum and average are linear, so that their order does not matter; that of the feed-forward
+    network does (`feed_forward_at`), and the report is silent on it.
+
+    Encoder frame t stands for the time of the first STFT frame under it, t * time stride * hop. Nothing here
+    convolves over the sphere, so there is no seam: cells are told apart by their queries only.
+    """
+
+    def __init__(self, config: ConvNextSphericalConfig, features: FeatureSpec):
+        """Build the backbone with random weights.
+
+        Args:
+            config: the backbone's keys.
+            features: what the front end promises.
+
+        Raises:
+            sai_bench.errors.WiringError: see `ConvNextSphericalConfig.output`.
+        """
+        super().__init__()
+        self.config = config
+        self.sphere = config.output(features)
+        self.features = features
+        self.frames_per_map = config.frames_per_label_frame(features)
+        self.encoder = ConvNextEncoder(features.channels, config)
+        cells = self.sphere.height * self.sphere.width
+        self.queries = nn.Parameter(torch.empty(cells, self.sphere.channels))
+        nn.init.trunc_normal_(self.queries, std=_QUERY_STD)
+        stages = zip(
+            config.stage_channels,
+            config.frequency_tokens(features.bins),
+            config.frequency_strides(),
+            strict=True,
+        )
+        self.attentions = nn.ModuleList(
+            SphericalCrossAttention(channels, tokens, token_bins, config)
+            for channels, tokens, token_bins in list(stages)[1:]
+        )
+
+    def compile(self, *args, **kwargs) -> None:
+        """Compile the encoder in place (arguments as for `torch.compile`).
+
+        The attention stays as it is: its small products are several times faster than compiled large ones.
+        """
+        self.encoder.compile(*args, **kwargs)
+
+    def forward(self, features: torch.Tensor, array: ArrayGeometry | None = None) -> torch.Tensor:
+        """Return the embedding of each direction at each label frame.
+
+        Args:
+            features: [B, C, T, F], brought to the type of the weights.
+            array: not used: the network has learned its array.
+
+        Returns:
+            [B, N, D, h, w]; map n is centred on n/10 s.
+
+        Raises:
+            ValueError: C or F is not what the front end promised, or T is too short for one encoder frame.
+        """
+        self._check(features)
+        stages = self.encoder(features.to(self.queries.dtype))[1:]
+        maps = sum(
+            self._map(attention, stage, frames)
+            for attention, stage, frames in zip(self.attentions, stages, self.frames_per_map, strict=True)
+        )
+        return maps.mT.unflatten(3, (self.sphere.height, self.sphere.width))
+
+    def _map(self, attention, stage, frames):
+        """Return the maps [B, N, G, D] of one stage."""
+        if self.config.feed_forward_at == "label_frames":
+            return attention(self.queries, stage, frames)
+        return average(attention(self.queries, stage, 1), frames)
+
+    def _check(self, features):
+        expected = (self.features.channels, self.features.bins)
+        found = (features.shape[1], features.shape[3])
+        if found != expected:
+            raise ValueError(f"features have (channels, bins) = {found}, the front end promised {expected}")
+        if self.config.time_frames(features.shape[2])[-1] < 1:
+            raise ValueError(
+                f"{features.shape[2]} STFT frames are too few for one frame of the encoder; give it longer "
+                "segments"
+            )

@@ -1,0 +1,66 @@
+"""`specs/report.yaml` against the figures of the technical report, at full size."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sai_bench.description import describe
+from sai_bench.spec import load_spec
+
+SPECS = Path(__file__).parents[2] / "specs"
+
+
+@pytest.fixture(scope="module")
+def described():
+    torch.set_num_threads(1)
+    description = describe(load_spec(SPECS / "report.yaml", overrides=["system.prior.head=random"]))
+    return {part.kind: part for part in description.parts}
+
+
+def lengths(part):
+    return {shape.what: shape.lengths for shape in part.shapes}
+
+
+def test_the_front_end_makes_202_frames_of_1024_bins_and_12_channels(described):
+    assert lengths(described["front_end"])["features"] == (1, 12, 202, 1024)
+
+
+def test_the_encoder_stages_have_the_shapes_of_figure_2(described):
+    found = lengths(described["backbone"])
+    assert found["stage 2"] == (1, 101, 128, 192)
+    assert found["stage 3"] == (1, 101, 64, 384)
+    assert found["stage 4"] == (1, 101, 32, 768)
+
+
+def test_the_spherical_feature_map_is_21_by_16_by_45_by_90(described):
+    assert lengths(described["backbone"])["sphere features"] == (1, 21, 16, 45, 90)
+
+
+def test_there_are_16_queries_a_frame_and_masks_of_180_by_360(described):
+    found = lengths(described["decoder"])
+    assert found["scores"] == (1, 21, 16)
+    assert found["class logits"] == (1, 21, 16, 14)
+    assert found["mask logits"] == (1, 21, 16, 45, 90)
+    assert found["one full-size mask"] == (1, 180, 360)
+
+
+def test_the_encoder_has_the_size_and_cost_of_convnext_t(described):
+    backbone = described["backbone"]
+    assert backbone.details["encoder"]["parameters"] == pytest.approx(27.05e6, abs=0.01e6)
+    assert backbone.details["encoder"]["gmacs"] == pytest.approx(137, abs=1)
+
+
+def test_the_prior_gives_13_classes_on_20_label_frames(described):
+    assert lengths(described["prior"])["class activity"] == (13, 20)
+    assert described["prior"].parameters > 85e6
+
+
+def test_the_decoder_has_ten_layers_and_the_export_keeps_six_above_5_percent():
+    spec = load_spec(SPECS / "report.yaml")
+    system = spec.system
+    assert (system.decoder.config.layers, system.decoder.config.queries) == (10, 16)
+    assert (system.fusion.name, system.fusion.config.alpha) == ("power", 0.5)
+    assert system.prior.config.window_s == 2.0
+    export = spec.export
+    assert (export.score_threshold, export.detections_per_frame, export.mask_energy) == (0.05, 6, 0.1)
