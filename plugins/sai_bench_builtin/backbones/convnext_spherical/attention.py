@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 from sai_bench_builtin.backbones.convnext_spherical.label_windows import frames_in_window, label_windows
 from sai_bench_builtin.configs.backbone import ConvNextSphericalConfig
 
-_CPU_BYTES = 2**21
+_CPU_BYTES = 2**22
 """Attention weights that a CPU holds at a time, so that its caches hold them too."""
 
 _MANY_BYTES = 2**28

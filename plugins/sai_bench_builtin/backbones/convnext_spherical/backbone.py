@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -27,6 +31,10 @@ class ConvNextSpherical(nn.Module, Backbone):
     Encoder frame t stands for the time of the first STFT frame under it, t * time stride * hop. Nothing here
     convolves over the sphere, so there is no seam: cells are told apart by their queries only.
     """
+
+    landmarks: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType(
+        {f"stage {stage}": (f"encoder.stages.{stage - 1}", "B T F C") for stage in (1, 2, 3, 4)}
+    )
 
     def __init__(self, config: ConvNextSphericalConfig, features: FeatureSpec):
         """Build the backbone with random weights.
