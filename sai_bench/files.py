@@ -94,8 +94,8 @@ def _cannot_be_written(path: Path, error: OSError) -> OutputError:
     )
 
 
-def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return named arrays as the content of a compressed .npz; equal arrays give equal bytes.
+def encode_arrays(arrays: Mapping[str, np.ndarray], *, compressed: bool = True) -> bytes:
+    """Return named arrays as the content of an .npz; equal arrays give equal bytes.
 
     Raises:
         ContractError: a name is no text, or something is no array of numbers or text.
@@ -113,7 +113,7 @@ def encode_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
                 )
             # A member that is made from its name alone carries the fixed date 1980-01-01.
             member = zipfile.ZipInfo(f"{name}.npy")
-            member.compress_type = zipfile.ZIP_DEFLATED
+            member.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
             with archive.open(member, "w", force_zip64=True) as stream:
                 np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return buffer.getvalue()

@@ -392,6 +392,27 @@ class Metric(ABC):
     ) -> dict[str, np.ndarray]:
         """Return everything the metric needs to know about one recording, as plain arrays."""
 
+    def score_with_memory(
+        self,
+        predictions: Sequence[Annotation],
+        labels: Sequence[Annotation],
+        memory: Mapping[str, np.ndarray],
+    ) -> tuple[dict[str, np.ndarray], Mapping[str, np.ndarray] | None]:
+        """Do `score_recording` with labels that another system may have been scored against before.
+
+        Override it if work on the labels is worth keeping. It must not change a number, and not take longer
+        the first time. The default keeps nothing.
+
+        Args:
+            predictions: as for `score_recording`.
+            labels: likewise.
+            memory: what an earlier call returned for a label file of the same content; empty if none did.
+
+        Returns:
+            What `score_recording` returns, and what the next call should get; None: nothing new.
+        """
+        return self.score_recording(predictions, labels), None
+
     @abstractmethod
     def combine(self, recordings: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
         """Return the metric's numbers from the parts of all recordings, in the order of their files' paths.

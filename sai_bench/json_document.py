@@ -1,15 +1,19 @@
-"""JSON files as they stand there, before anybody asks what their values mean."""
+"""JSON files as they stand there, before anybody asks what their values mean, and taking them apart."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from sai_bench.errors import AnnotationError
 
 _DEPTH = 6
 """Object, list, annotation, segmentation, sub-list, point."""
+
+_Converted = TypeVar("_Converted")
 
 _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
@@ -41,6 +45,58 @@ def parse_document(path: Path, content: bytes) -> dict[str, object]:
             "segmentation points; write the file again."
         )
     return document
+
+
+class MalformedAnnotation(Exception):
+    """What is wrong with one annotation, and what was expected; whoever knows file and position adds them."""
+
+
+def converted_annotations(
+    path: Path, content: bytes, convert: Callable[[dict[str, object]], _Converted]
+) -> list[_Converted]:
+    """Return what `convert` makes of each object in the list `annotations` of a file.
+
+    Raises:
+        AnnotationError: as `parse_document`; an entry is no object or has a key twice, or `convert` raised
+            MalformedAnnotation.
+    """
+    converted = []
+    for index, entry in enumerate(parse_document(path, content).get("annotations", [])):
+        try:
+            if not isinstance(entry, dict):
+                raise MalformedAnnotation(f"is {shown(entry)}. Expected an object.")
+            if isinstance(entry, RepeatingObject):
+                raise MalformedAnnotation(entry.complaint())
+            converted.append(convert(entry))
+        except MalformedAnnotation as error:
+            raise AnnotationError(
+                f"{path}: annotation {index} (counted from 0): {error} Repair it or write the file again."
+            ) from error
+    return converted
+
+
+def as_integer(value: object, name: str) -> int:
+    """Return a value cut to an integer, as Python's `int` does; `name` is for the message.
+
+    Raises:
+        MalformedAnnotation: it is no number.
+    """
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise MalformedAnnotation(f"{name} is {shown(value)}. Expected an integer.") from None
+
+
+def as_number(value: object, name: str) -> float:
+    """Return a value as Python's `float` reads it; `name` is for the message.
+
+    Raises:
+        MalformedAnnotation: it is no number.
+    """
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise MalformedAnnotation(f"{name} is {shown(value)}. Expected a number.") from None
 
 
 def _place_of_depth(content: bytes) -> str:

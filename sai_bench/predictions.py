@@ -20,7 +20,7 @@ import numpy as np
 
 from sai_bench.errors import AnnotationError
 from sai_bench.files import write_atomically
-from sai_bench.json_document import RepeatingObject, parse_document, shown
+from sai_bench.json_document import MalformedAnnotation, as_integer, as_number, converted_annotations, shown
 from sai_bench.sphere import CLASSES, COLUMNS
 
 SCORE_DECIMALS = 9
@@ -219,46 +219,30 @@ def _may_repeat_keys(content: bytes, annotations: list[Annotation]) -> bool:
 
 
 def _read_leniently(path: Path, content: bytes) -> list[Annotation]:
-    annotations = []
-    for index, entry in enumerate(parse_document(path, content).get("annotations", [])):
-        try:
-            annotations.append(_annotation(entry))
-        except _Malformed as error:
-            raise AnnotationError(
-                f"{path}: annotation {index} (counted from 0): {error} Repair it or write the file again."
-            ) from error
-    return annotations
+    return converted_annotations(path, content, _annotation)
 
 
-class _Malformed(Exception):
-    """What is wrong with one annotation, and what was expected."""
-
-
-def _annotation(entry: object) -> Annotation:
+def _annotation(entry: dict[str, object]) -> Annotation:
     """Return one annotation of a file; if it has no known class, its other fields are not looked at."""
-    if not isinstance(entry, dict):
-        raise _Malformed(f"is {shown(entry)}. Expected an object.")
-    if isinstance(entry, RepeatingObject):
-        raise _Malformed(entry.complaint())
-    category_id = _integer(entry.get("category_id", -1), "category_id")
+    category_id = as_integer(entry.get("category_id", -1), "category_id")
     if not 0 <= category_id < CLASSES:
         return Annotation(metadata_frame_index=0, category_id=category_id, segmentation=[])
     if "metadata_frame_index" not in entry:
-        raise _Malformed("has no metadata_frame_index. Expected the label frame, 0-based at 10 Hz.")
+        raise MalformedAnnotation("has no metadata_frame_index. Expected the label frame, 0-based at 10 Hz.")
     instance_id = entry.get("instance_id")
     return Annotation(
-        metadata_frame_index=_integer(entry["metadata_frame_index"], "metadata_frame_index"),
+        metadata_frame_index=as_integer(entry["metadata_frame_index"], "metadata_frame_index"),
         category_id=category_id,
         segmentation=_segmentation(entry.get("segmentation", [])),
-        score=_number(entry["score"], "score") if "score" in entry else None,
+        score=as_number(entry["score"], "score") if "score" in entry else None,
         instance_id=instance_id if isinstance(instance_id, int) else None,
-        distance=_number(entry["distance"], "distance") if "distance" in entry else None,
+        distance=as_number(entry["distance"], "distance") if "distance" in entry else None,
     )
 
 
 def _segmentation(value: object) -> list[list[tuple[float, float, float]]]:
     if not isinstance(value, list) or not all(isinstance(sub_list, list) for sub_list in value):
-        raise _Malformed(
+        raise MalformedAnnotation(
             "segmentation is not nested. Expected lists of points: [[[x, y, energy], ...], ...]."
         )
     return [[_point(point) for point in sub_list] for sub_list in value]
@@ -266,25 +250,11 @@ def _segmentation(value: object) -> list[list[tuple[float, float, float]]]:
 
 def _point(value: object) -> tuple[float, float, float]:
     if not isinstance(value, list) or len(value) < 3:
-        raise _Malformed(f"segmentation has the point {shown(value)}. Expected [x, y, energy].")
-    x, y, energy = (_number(coordinate, "a point's coordinate") for coordinate in value[:3])
+        raise MalformedAnnotation(f"segmentation has the point {shown(value)}. Expected [x, y, energy].")
+    x, y, energy = (as_number(coordinate, "a point's coordinate") for coordinate in value[:3])
     if not (math.isfinite(x) and math.isfinite(y)):
-        raise _Malformed(f"segmentation has the point {shown(value)}. Expected finite x and y.")
+        raise MalformedAnnotation(f"segmentation has the point {shown(value)}. Expected finite x and y.")
     return x, y, energy
-
-
-def _integer(value: object, name: str) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        raise _Malformed(f"{name} is {shown(value)}. Expected an integer.") from None
-
-
-def _number(value: object, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise _Malformed(f"{name} is {shown(value)}. Expected a number.") from None
 
 
 def write_detections(path: Path, detections: Sequence[Detection]) -> int:

@@ -11,13 +11,13 @@ import numpy as np
 
 from sai_bench.errors import AnnotationError
 from sai_bench.json_document import parse_document
-from sai_bench.metrics.pair_scoring import INPUT_COUNTS
 from sai_bench.metrics.pairing import LABEL_SUFFIX, has_suffix, shortened
+from sai_bench.metrics.score_stage import INPUT_COUNTS
 from sai_bench.predictions import read_content
 
 if TYPE_CHECKING:
-    from sai_bench.metrics.pair_scoring import IdentifiedPair
     from sai_bench.metrics.pairing import FilePair
+    from sai_bench.metrics.score_stage import IdentifiedPair
 
 _EXCHANGE = "Expected first the folder of the predictions, then that of the labels; exchange them."
 

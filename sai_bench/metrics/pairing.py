@@ -7,7 +7,7 @@ prediction and label files carry by custom.
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 from sai_bench.errors import AnnotationError, did_you_mean
 from sai_bench.files import sha256_of
+from sai_bench.metrics.grouping import grouped
 from sai_bench.predictions import check_size
 
 PairingRule = Literal["complete", "official"]
@@ -199,21 +200,18 @@ def _refuse(error: OSError) -> None:
 
 def _prefer(suffix: str, paths: Sequence[Path]) -> dict[str, list[Path]]:
     """Return the files of each recording; those with the suffix, if there are any."""
-    return {name: [p for p in own if has_suffix(p, suffix)] or own for name, own in _by_name(paths).items()}
+    return {
+        name: [p for p in own if has_suffix(p, suffix)] or own
+        for name, own in grouped(paths, recording_name).items()
+    }
 
 
 def _avoid(suffix: str, paths: Sequence[Path]) -> dict[str, list[Path]]:
     """Return the files of each recording; those without the suffix, if there are any."""
     return {
-        name: [p for p in own if not has_suffix(p, suffix)] or own for name, own in _by_name(paths).items()
+        name: [p for p in own if not has_suffix(p, suffix)] or own
+        for name, own in grouped(paths, recording_name).items()
     }
-
-
-def _by_name(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    files = defaultdict(list)
-    for path in paths:
-        files[recording_name(path)].append(path)
-    return files
 
 
 def _one_file_each(files: dict[str, list[Path]], role: str, warnings: list[str]) -> dict[str, Path]:

@@ -15,18 +15,19 @@ from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import AnnotationError, ContractError, UnknownComponentError, component_errors
 from sai_bench.files import read_arrays
 from sai_bench.metrics.diagnosing.bootstrap import bootstrap_interval
+from sai_bench.metrics.diagnosing.diagnosis_stage import diagnose_pairs
 from sai_bench.metrics.diagnosing.diagnostics import headline_numbers
-from sai_bench.metrics.diagnosing.pair_diagnosing import diagnose_pairs
 from sai_bench.metrics.input_judging import judge_inputs, refuse_same_files
 from sai_bench.metrics.numbers import checked_numbers
 from sai_bench.metrics.official_lookup import lookup_notes, lookup_warnings
-from sai_bench.metrics.pair_scoring import IdentifiedPair, ScorePair, identify, own_arrays
 from sai_bench.metrics.pairing import FilePair, Pairing, PairingRule, pair_files
+from sai_bench.metrics.score_stage import IdentifiedPair, ScorePair, identify, own_arrays
 from sai_bench.plugin_loading import LoadedPlugins, load_plugins
 from sai_bench.predictions import WORTH_PROCESSES_BYTES
 from sai_bench.progress import Reporter
 from sai_bench.spec import ComponentSpec
 from sai_bench.stages.keys import component_identity
+from sai_bench.stages.label_memory import LabelMemory
 from sai_bench.stages.portable import PortableComponent
 from sai_bench.stages.stage import Context, run_stage
 
@@ -258,10 +259,10 @@ def _stored_parts(
         stage = run_stage(
             f"score.{component.name}",
             pairs,
-            ScorePair(PortableComponent.of(component, plugins)),
+            ScorePair(PortableComponent.of(component, plugins), LabelMemory.of(component, context.cache)),
             {
                 "component": component_identity(component),
-                "code": code_fingerprint("sai_bench.metrics.pair_scoring"),
+                "code": code_fingerprint("sai_bench.metrics.score_stage"),
             },
             context,
             parallel=True,

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from sai_bench.cores import usable_cores
 from sai_bench.errors import AnnotationError
 from sai_bench.files import safe_name
 from sai_bench.json_document import parse_document
+from sai_bench.metrics.june.ranking import tied
 from sai_bench.metrics.pairing import (
     LABEL_SUFFIX,
     PREDICTION_SUFFIX,
@@ -250,22 +249,16 @@ class _ScoreCounter:
                 self._of_class[category].append(score)
 
     def ties(self) -> list[Finding]:
-        tied = sum(map(_tied, self._of_class.values()))
-        tied_anywhere = _tied([score for scores in self._of_class.values() for score in scores])
+        tied_in_class = sum(map(tied, self._of_class.values()))
+        tied_anywhere = tied([score for scores in self._of_class.values() for score in scores])
         if not tied_anywhere:
             return []
         message = (
-            f"{tied_anywhere} of {self.detections} detections share their score with another, {tied} of them "
-            "with one of their class. The evaluator of June then gives numbers that depend on its processor; "
-            "make scores differ (more decimals, or a small amount by position)."
+            f"{tied_anywhere} of {self.detections} detections share their score with another, "
+            f"{tied_in_class} of them with one of their class. The evaluator of June then gives numbers that "
+            "depend on its processor; make scores differ (more decimals, or a small amount by position)."
         )
         return [Finding("warning", "ties", message)]
-
-
-def _tied(scores: Sequence[float]) -> int:
-    """Return how many of the scores occur more than once."""
-    _, counts = np.unique(np.asarray(scores, dtype=float), return_counts=True)
-    return int(counts[counts > 1].sum())
 
 
 def _as_json(finding: Finding) -> dict[str, object]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelMemory:
-    """A folder with one file for each content of a label file; for one metric, config and version of the code.
+    """A folder with a file for each content of a label file; for one metric, config and version of the code.
 
     Nothing depends on the files but time. Whoever writes one last wins; the others lose what they had added.
     """
@@ -42,7 +42,7 @@ class LabelMemory:
         labels: Sequence[Annotation],
         labels_sha256: str,
     ) -> dict[str, np.ndarray]:
-        """Return what `metric.score_recording` does; `labels_sha256` is of the file that the labels stand in."""
+        """Return what `metric.score_recording` does; `labels_sha256` is of the file the labels are from."""
         path = self.folder / f"{labels_sha256}.npz"
         part, memory = metric.score_with_memory(predictions, labels, _read(path))
         if memory is not None:

@@ -128,9 +128,10 @@ def _perform(stage: str, work: Work, recording: Named, path: Path) -> None:
     doing = f"Stage {stage} failed on recording {recording.name}"
     with component_errors(doing), one_blas_thread():
         work.build()
-        begun = time.perf_counter()
-        content = work(recording)
-        seconds = time.perf_counter() - begun
+        with one_blas_thread():  # again: building may have loaded SciPy, which brings a BLAS of its own
+            begun = time.perf_counter()
+            content = work(recording)
+            seconds = time.perf_counter() - begun
     store(path, content, seconds)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sai_bench.metrics.bootstrap import draw_weights, resampled_headline
-from sai_bench.metrics.diagnostics import diagnose
+from sai_bench.metrics.diagnosing.bootstrap import draw_weights, resampled_headline
+from sai_bench.metrics.diagnosing.diagnostics import diagnose
 from sai_bench.predictions import read_annotations
 from sai_bench_builtin.configs.metric import AprilConfig
 from sai_bench_builtin.metrics.dcase2026_april import April

@@ -31,7 +31,7 @@ def test_the_diagnostics_page_names_every_part_of_the_result(repository, result_
 
 @pytest.fixture
 def result_of_nothing():
-    from sai_bench.metrics.diagnostics import diagnose
+    from sai_bench.metrics.diagnosing.diagnostics import diagnose
     from sai_bench_builtin.configs.metric import AprilConfig
     from sai_bench_builtin.metrics.dcase2026_april import April
 

@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from sai_bench.metrics.april.coco_precision import (
-    MAX_DETECTIONS,
-    match_detections,
-    match_pairs,
-    precision_at_recall,
-)
+from sai_bench.metrics.april.coco_matching import IOU_THRESHOLDS, MAX_DETECTIONS, match_pairs
+from sai_bench.metrics.average_precision import precision_at_recall
 
 HEIGHT, WIDTH = 12, 16
 
@@ -33,6 +29,13 @@ def random_images(rng, images, classes, most, score_levels):
 def mask_iou(detections, labels):
     iou = [[(d & g).sum() / (d | g).sum() for g in labels] for d in detections]
     return np.array(iou).reshape(len(detections), len(labels))
+
+
+def match_detections(iou, thresholds=IOU_THRESHOLDS):
+    """Match the detections [D] of one class in one image, best first, to its labels [G]; `iou` is [D, G]."""
+    detections, labels = iou.shape
+    starts = np.arange(detections + 1) * labels
+    return match_pairs(starts, np.tile(np.arange(labels), detections), iou.ravel(), thresholds)
 
 
 def our_precision(images):

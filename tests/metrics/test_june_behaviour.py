@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from sai_bench.metrics.average_precision import average_precision
 from sai_bench.metrics.june.matching import assign, label_correlation, soft_iou
-from sai_bench.metrics.june.ranked_precision import average_precision, ranking, tied
+from sai_bench.metrics.june.ranking import ranking, tied
 from sai_bench.metrics.june.rendering import render
 
 

@@ -125,6 +125,7 @@ def test_what_the_evaluator_refuses_or_crashes_on_names_file_annotation_and_reas
     assert "annotation 1 (counted from 0)" in str(failure.value)
     assert reason in str(failure.value)
     assert "Expected" in str(failure.value)
+    assert str(failure.value).endswith("Repair it or write the file again.")
     assert failure.value.exit_code == 2
 
 

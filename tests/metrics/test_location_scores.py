@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sai_bench.metrics.diagnosing.location_scores import combine_directions, score_directions
-from sai_bench.metrics.diagnosing.strongest_point import angles_deg, elevations_deg, strongest_points
+from sai_bench.metrics.strongest_point import angles_deg, elevations_deg, strongest_points
 from sai_bench.sphere import angle_between_deg, azimuth_deg, column, elevation_deg, row, unit_vectors
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from sai_bench.metrics.april.direction_pairing import angles_deg, choose_pairs
+from sai_bench.metrics.april.direction_pairing import choose_pairs, official_angles_deg
 from sai_bench.metrics.april.region_pairs import compare_regions
 from sai_bench.metrics.april.rendering import PointSets
 from sai_bench.sphere import angle_between_deg, azimuth_deg, elevation_deg
@@ -27,7 +27,7 @@ def pair_by_direction(frames):
     labels, predictions = np.flatnonzero(side_of % 2 == 0), np.flatnonzero(side_of % 2)
     pairs = [(g, d) for g in labels for d in predictions if frame[g] == frame[d] and kinds[g] == kinds[d]]
     pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return pairs[choose_pairs(pairs, angles_deg(points, pairs), frame, labels, predictions)].tolist()
+    return pairs[choose_pairs(pairs, official_angles_deg(points, pairs), frame, labels, predictions)].tolist()
 
 
 def random_frame(rng):
@@ -82,7 +82,7 @@ def test_pairs_reach_across_the_seam_but_not_beyond_twenty_degrees():
 def test_location_is_the_first_point_with_the_most_positive_energy(points, expected):
     others = np.array([[1.0, 2.0, 5.0]])
     sets = PointSets.of([others, np.array(points, dtype=float).reshape(-1, 3), others])
-    assert sets.loudest[1, :2].tolist() == expected
+    assert sets.strongest[1, :2].tolist() == expected
 
 
 def compare(energies, masks, box=None):

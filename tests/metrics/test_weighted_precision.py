@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sai_bench.metrics.april.coco_precision import precision_at_recall
+from sai_bench.metrics.average_precision import precision_at_recall
 from sai_bench.metrics.diagnosing.weighted_precision import WeightedPrecision, mean_where_defined
 from sai_bench_builtin.metrics.april_resampling import resampled_headline
 

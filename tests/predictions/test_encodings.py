@@ -6,9 +6,10 @@ import json
 import pytest
 
 from sai_bench.errors import AnnotationError
-from sai_bench.metrics.june_reading import read_june_annotations
+from sai_bench.json_document import parse_document
+from sai_bench.metrics.june.reading import read_june_annotations
 from sai_bench.metrics.submission import check_submission
-from sai_bench.predictions import parse_document, read_annotations
+from sai_bench.predictions import read_annotations
 
 ENTRY = {"metadata_frame_index": 0, "category_id": 1, "score": 0.5, "segmentation": [[[1, 2, 3]]]}
 TEXT = json.dumps({"annotations": [ENTRY]})

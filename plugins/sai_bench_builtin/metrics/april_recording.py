@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sai_bench.metrics.april.coco_precision import MAX_DETECTIONS, match_pairs
-from sai_bench.metrics.april.direction_pairing import LARGEST_ANGLE_DEG, angles_deg, choose_pairs
+from sai_bench.metrics.april.coco_matching import MAX_DETECTIONS, match_pairs
+from sai_bench.metrics.april.direction_pairing import choose_pairs, official_angles_deg
 from sai_bench.metrics.april.rendering import AprilRenderer, Comparison, PointSets
+from sai_bench.metrics.strongest_point import LARGEST_ANGLE_DEG
 from sai_bench.segmentation import point_count, points_of
 from sai_bench.sphere import CLASSES
 
@@ -82,7 +83,7 @@ class _Frames:
         count = len(self.labels)
         sets = PointSets.of([points_of(a.segmentation) for a in self._all])
         ranked, starts, pairs = self._ranked_pairs()
-        angle = angles_deg(sets.loudest[:, :2], pairs)
+        angle = official_angles_deg(sets.strongest[:, :2], pairs)
         compared = renderer.compare(sets, threshold, pairs, angle <= LARGEST_ANGLE_DEG)
         valid = compared.valid
         return {

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sai_bench.interfaces import AnnotationRole, Metric
-from sai_bench.metrics.april.coco_precision import precision_at_recall
 from sai_bench.metrics.april.rendering import AprilRenderer, PointSets, april_renderer
+from sai_bench.metrics.average_precision import precision_at_recall
 from sai_bench.predictions import of_known_classes, read_annotations
 from sai_bench.segmentation import points_of
 from sai_bench.sphere import CLASSES

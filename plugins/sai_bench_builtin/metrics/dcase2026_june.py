@@ -13,17 +13,19 @@ without prediction file out; to count their labels as misses, pass no prediction
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sai_bench.interfaces import AnnotationRole, Metric
+from sai_bench.metrics.grouping import frame_and_class_of, grouped
+from sai_bench.metrics.june.label_maps import LabelMaps
 from sai_bench.metrics.june.matching import assign, label_correlation, soft_iou
 from sai_bench.metrics.june.rendering import EMPTY_MAP, JuneMap, draws_nothing, footprint, render
 from sai_bench.metrics.june.summary import NO_LABEL, summarise, warnings_about
+from sai_bench.predictions import of_known_classes
 from sai_bench.segmentation import points_of
 from sai_bench.sphere import CLASSES
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from sai_bench.predictions import Annotation
     from sai_bench_builtin.configs.metric import JuneConfig
 
-_Key = tuple[int, int]  # frame, class
+_Draw = Callable[[Sequence], JuneMap]
 
 
 class _RecordingScores:
@@ -74,6 +76,7 @@ class June(Metric):
 
     def __init__(self, config: JuneConfig):
         """Prepare to score; there is nothing to set."""
+        self._draw_label: _Draw = render
 
     def read(self, path: Path, role: AnnotationRole) -> list[Annotation]:
         """Return the annotations of a file, those of unknown classes included.
@@ -102,15 +105,37 @@ class June(Metric):
             - `labels_with_zeros`: labels of scored classes with an intensity of exactly 0.
         """
         scores = _RecordingScores()
-        labels_of, predictions_of = _by_frame_and_class(labels), _by_frame_and_class(predictions)
+        labels_of, predictions_of = (
+            grouped(of_known_classes(side), frame_and_class_of) for side in (labels, predictions)
+        )
         scores.unscored[:] = [
             len(side) - sum(map(len, groups.values()))
             for side, groups in ((labels, labels_of), (predictions, predictions_of))
         ]
         # Tied detections rank in the order in which a set of the keys is walked through.
         for key in set(predictions_of.keys()) | set(labels_of.keys()):
-            _score_group(scores, key[1], predictions_of.get(key, []), labels_of.get(key, []))
+            sides = predictions_of.get(key, []), labels_of.get(key, [])
+            _score_group(scores, key[1], *sides, self._draw_label)
         return scores.arrays()
+
+    def score_with_memory(
+        self,
+        predictions: Sequence[Annotation],
+        labels: Sequence[Annotation],
+        memory: Mapping[str, np.ndarray],
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]:
+        """Score a recording; maps of labels that took long to draw are kept.
+
+        Only labels that a prediction may overlap are drawn, so that the first scoring takes no longer; the
+        next one adds those that its predictions meet besides.
+        """
+        label_maps = LabelMaps(memory)
+        self._draw_label = label_maps.map_of
+        try:
+            part = self.score_recording(predictions, labels)
+        finally:
+            self._draw_label = render
+        return part, label_maps.memory()
 
     def combine(self, recordings: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
         """Pool all recordings.
@@ -148,11 +173,16 @@ class June(Metric):
 
 
 def _score_group(
-    scores: _RecordingScores, category: int, predictions: list[Annotation], labels: list[Annotation]
+    scores: _RecordingScores,
+    category: int,
+    predictions: list[Annotation],
+    labels: list[Annotation],
+    draw_label: _Draw,
 ) -> None:
     """Score the predictions and labels of one class in one frame."""
     scores.labels[category] += len(labels)
-    label_maps, prediction_maps = _maps_of(labels, predictions), _maps_of(predictions, labels)
+    label_maps = _maps_of(labels, predictions, draw_label)
+    prediction_maps = _maps_of(predictions, labels, render)
     scores.empty_maps += (_count_empty(labels, label_maps), _count_empty(predictions, prediction_maps))
     intensities = [[points_of(a.segmentation)[:, 2] for a in side] for side in (labels, predictions)]
     scores.undefined += [sum(bool(np.isnan(own).any()) for own in side) for side in intensities]
@@ -168,21 +198,15 @@ def _score_group(
             scores.detections.append((category, _score(prediction), NO_LABEL, math.nan))
 
 
-def _by_frame_and_class(annotations: Iterable[Annotation]) -> dict[_Key, list[Annotation]]:
-    groups = defaultdict(list)
-    for annotation in annotations:
-        if 0 <= annotation.category_id < CLASSES:
-            groups[annotation.metadata_frame_index, annotation.category_id].append(annotation)
-    return groups
-
-
-def _maps_of(annotations: Sequence[Annotation], others: Sequence[Annotation]) -> list[JuneMap | None]:
+def _maps_of(
+    annotations: Sequence[Annotation], others: Sequence[Annotation], draw: _Draw
+) -> list[JuneMap | None]:
     """Return the map of each annotation, None for those that can overlap no other: that saves drawing."""
     if not others:
         return [None] * len(annotations)
     footprints = [footprint(other.segmentation) for other in others]
     return [
-        render(a.segmentation) if any(map(footprint(a.segmentation).meets, footprints)) else None
+        draw(a.segmentation) if any(map(footprint(a.segmentation).meets, footprints)) else None
         for a in annotations
     ]
 

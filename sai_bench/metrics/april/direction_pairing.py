@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from sai_bench.metrics.strongest_point import LARGEST_ANGLE_DEG
 from sai_bench.sphere import COLUMNS, elevation_deg
 
-LARGEST_ANGLE_DEG = 20.0
 _FORBIDDEN_DEG = np.float32(1000)
 
 
-def angles_deg(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def official_angles_deg(points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Return the great-circle angle [P] in degrees of each pair, in the evaluator's float32.
 
     Args:

@@ -33,6 +33,7 @@ from sai_bench.metrics.april.exact import exact_energies, exact_map
 from sai_bench.metrics.april.kernels import kernels_of
 from sai_bench.metrics.april.region_pairs import compare_regions
 from sai_bench.metrics.april.windows import WINDOW_SIGMAS, painted_ranges
+from sai_bench.metrics.strongest_point import strongest_of_sets
 from sai_bench.sphere import COLUMNS, ROWS
 
 _SLOTS = 32  # annotations drawn at a time: few enough to stay near the processor
@@ -91,39 +92,35 @@ class PointSets:
         return self.points[self.starts[index] : self.starts[index + 1]]
 
     @cached_property
-    def loudest(self) -> np.ndarray:
+    def strongest(self) -> np.ndarray:
         """The first point with the largest positive energy of each annotation [n, 3]; zeros: none."""
-        return self._survey[0]
+        return strongest_of_sets(self.points, self.starts)
 
     @cached_property
     def is_moderate(self) -> np.ndarray:
         """Whether all energies and columns of an annotation are moderate, [n]."""
-        return self._survey[1]
+        return self._survey[0]
 
     @cached_property
     def is_ordinary(self) -> np.ndarray:
         """Whether an annotation is moderate and has no negative energy, [n]."""
-        return self._survey[1] & ~self._survey[2]
+        return self._survey[0] & ~self._survey[1]
 
     @cached_property
-    def _survey(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        loudest, moderate = np.zeros((len(self), 3)), np.ones(len(self), dtype=bool)
-        negative = np.zeros(len(self), dtype=bool)
-        _survey(self.points, self.starts, loudest, moderate, negative)
-        return loudest, moderate, negative
+    def _survey(self) -> tuple[np.ndarray, np.ndarray]:
+        moderate, negative = np.ones(len(self), dtype=bool), np.zeros(len(self), dtype=bool)
+        _survey(self.points, self.starts, moderate, negative)
+        return moderate, negative
 
 
-@compiled("void(float64[:, ::1], int64[::1], float64[:, ::1], boolean[::1], boolean[::1])")
-def _survey(points, starts, loudest, moderate, negative):
-    for index in range(len(loudest)):
+@compiled("void(float64[:, ::1], int64[::1], boolean[::1], boolean[::1])")
+def _survey(points, starts, moderate, negative):
+    for index in range(len(moderate)):
         for point in range(starts[index], starts[index + 1]):
             energy = points[point, 2]
             moderate[index] &= abs(energy) <= _LARGEST_ENERGY  # never true of NaN
             moderate[index] &= abs(points[point, 0]) <= _FARTHEST_COLUMN
             negative[index] |= energy < 0
-            if energy > loudest[index, 2]:
-                for k in range(3):  # as one assignment it would take seconds to compile
-                    loudest[index, k] = points[point, k]
 
 
 class AprilRenderer:
@@ -197,10 +194,10 @@ class AprilRenderer:
         return new_canvas(self._kernels)
 
     def _surely_have_regions(self, sets: PointSets) -> np.ndarray:
-        """Return for which annotations the loudest point alone, at the nearest pixel, has enough energy."""
-        x, y, energy = sets.loudest.T
+        """Return for which annotations the strongest point alone, at the nearest pixel, has enough energy."""
+        x, y, energy = sets.strongest.T
         column, row = np.rint(x), np.rint(y)
-        ranges = painted_ranges(np.ascontiguousarray(sets.loudest), self._cut_deg)
+        ranges = painted_ranges(sets.strongest, self._cut_deg)
         first, last, *columns = ranges.T
         painted = (first <= row) & (row < last) & (column >= 0)
         painted &= np.logical_or(*((s <= column) & (column < e) for s, e in (columns[:2], columns[2:])))

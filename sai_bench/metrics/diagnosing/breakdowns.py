@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sai_bench.metrics.diagnosing.strongest_point import elevations_deg
+from sai_bench.metrics.strongest_point import elevations_deg
 
 if TYPE_CHECKING:
     from sai_bench.predictions import Annotation

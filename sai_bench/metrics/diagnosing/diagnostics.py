@@ -35,7 +35,7 @@ from sai_bench.metrics.diagnosing.oracles import (
 )
 from sai_bench.metrics.diagnosing.score_thresholds import at_least, thresholds_that_keep
 from sai_bench.metrics.numbers import checked_numbers
-from sai_bench.sphere import CLASSES
+from sai_bench.predictions import of_known_classes
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Metric
@@ -81,7 +81,9 @@ def diagnose(
 
 def score_thresholds(predictions: Iterable[Sequence[Annotation]]) -> list[float]:
     """Return the score thresholds to try: they keep all, 75, 50, 25 and 10% of the detections."""
-    return thresholds_that_keep(ranking_score(p) for recording in predictions for p in _known(recording))
+    return thresholds_that_keep(
+        ranking_score(p) for recording in predictions for p in of_known_classes(recording)
+    )
 
 
 def diagnose_recording(
@@ -105,7 +107,7 @@ def diagnose_recording(
         and predictions beside them; and those of `score_directions`, under `location__<name>`. The names are
         identifiers, so `sai_bench.files.encode_arrays` can store them.
     """
-    predictions, labels = _known(predictions), _known(labels)
+    predictions, labels = of_known_classes(predictions), of_known_classes(labels)
     arrays = {f"{_LOCATION}__{name}": a for name, a in score_directions(predictions, labels).items()}
     for variant, (own_predictions, own_labels) in _variants(metric, predictions, labels, thresholds):
         part = metric.score_recording(own_predictions, own_labels)
@@ -250,8 +252,3 @@ def _row(metric: Metric, parts: Sequence[Part]) -> dict[str, object]:
         "predictions": predictions,
         "numbers": headline_numbers(metric, own),
     }
-
-
-def _known(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """Return the annotations of the classes that there are."""
-    return [annotation for annotation in annotations if 0 <= annotation.category_id < CLASSES]

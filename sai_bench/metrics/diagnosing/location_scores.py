@@ -14,7 +14,6 @@ assigns anew for each number of detections that a frame may keep.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,13 +23,13 @@ from scipy.optimize import linear_sum_assignment
 
 from sai_bench.metrics.diagnosing.oracles import as_one_class, ranking_score, without_copies
 from sai_bench.metrics.diagnosing.score_thresholds import thresholds_that_keep
-from sai_bench.metrics.diagnosing.strongest_point import angles_deg, directions
+from sai_bench.metrics.grouping import frame_and_class_of, frame_of, grouped_indices
+from sai_bench.metrics.strongest_point import LARGEST_ANGLE_DEG, angles_deg, directions
 from sai_bench.sphere import CLASSES
 
 if TYPE_CHECKING:
     from sai_bench.predictions import Annotation
 
-HIT_ANGLE_DEG = 20.0
 CURVE_SHARES = tuple(np.arange(20, 0, -1) / 20)
 """The F-score curve is given where these shares of all detections are kept."""
 
@@ -57,14 +56,14 @@ def score_directions(
     classes = np.array([label.category_id for label in labels], dtype=np.int64)
     arrays = {"labels_per_class": np.bincount(classes, minlength=CLASSES)}
     for name, detections, key in (
-        (LOCATION_ONLY, without_copies(as_one_class(predictions)), _frame),
-        (CLASS_AWARE, predictions, _frame_and_class),
+        (LOCATION_ONLY, without_copies(as_one_class(predictions)), frame_of),
+        (CLASS_AWARE, predictions, frame_and_class_of),
     ):
         detection_directions = directions(detections)
         scores = np.array([ranking_score(detection) for detection in detections], dtype=float)
         hits, angle = np.zeros(len(detections), dtype=np.int64), np.zeros(len(detections))
-        labels_of = _grouped(labels, key)
-        for group, own in _grouped(detections, key).items():
+        labels_of = grouped_indices(labels, key)
+        for group, own in grouped_indices(detections, key).items():
             there = labels_of.get(group)
             if there:
                 own = np.array(own)[np.argsort(-scores[own], kind="stable")]
@@ -124,22 +123,6 @@ def combine_directions(recordings: Sequence[Mapping[str, np.ndarray]]) -> dict[s
     }
 
 
-def _frame(annotation: Annotation) -> int:
-    return annotation.metadata_frame_index
-
-
-def _frame_and_class(annotation: Annotation) -> tuple[int, int]:
-    return annotation.metadata_frame_index, annotation.category_id
-
-
-def _grouped(annotations: Sequence[Annotation], key: Callable) -> dict[object, list[int]]:
-    """Return the indices of the annotations with the same key."""
-    groups = defaultdict(list)
-    for index, annotation in enumerate(annotations):
-        groups[key(annotation)].append(index)
-    return groups
-
-
 def _with_direction(annotations: Sequence[Annotation]) -> list[Annotation]:
     pointing = ~np.isnan(directions(annotations)).any(axis=1)
     return [annotation for annotation, points in zip(annotations, pointing.tolist(), strict=True) if points]
@@ -154,13 +137,13 @@ def _gains(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     predictions, labels = angle.shape
     if labels == 1:  # the nearest so far
         nearest = np.minimum.accumulate(angle[:, 0])
-        hit = nearest <= HIT_ANGLE_DEG
+        hit = nearest <= LARGEST_ANGLE_DEG
         hits, total = hit.astype(np.int64), np.where(hit, nearest, 0.0)
     else:
         hits, total = np.zeros(predictions, dtype=np.int64), np.zeros(predictions)
         for kept in range(1, predictions + 1):
             pairs = angle[:kept][linear_sum_assignment(angle[:kept])]
-            hit = pairs <= HIT_ANGLE_DEG
+            hit = pairs <= LARGEST_ANGLE_DEG
             hits[kept - 1], total[kept - 1] = np.count_nonzero(hit), pairs[hit].sum()
     return np.diff(hits, prepend=0), np.diff(total, prepend=0.0)
 

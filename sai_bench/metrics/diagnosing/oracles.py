@@ -11,7 +11,6 @@ No oracle adds a detection, so sources that the system missed stay missed, and n
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from sai_bench.errors import ContractError
-from sai_bench.metrics.diagnosing.strongest_point import angles_deg, directions
+from sai_bench.metrics.grouping import frame_and_class_of, frame_of, grouped_indices
+from sai_bench.metrics.strongest_point import LARGEST_ANGLE_DEG, angles_deg, directions
 from sai_bench.segmentation import point_sets_of
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Metric
     from sai_bench.predictions import Annotation
-
-LARGEST_ANGLE_DEG = 20.0
 
 
 class Overlaps:
@@ -47,8 +45,8 @@ class Overlaps:
             ContractError: its overlaps are not finite numbers [predictions, labels].
         """
         of_prediction = {}
-        labels_of = _by_frame(labels)
-        for frame, own in _by_frame(predictions).items():
+        labels_of = grouped_indices(labels, frame_of)
+        for frame, own in grouped_indices(predictions, frame_of).items():
             there = [labels[i] for i in labels_of.get(frame, [])]
             if there:
                 overlap = metric.overlap([predictions[i] for i in own], there)
@@ -93,7 +91,7 @@ def with_true_scores(predictions: Sequence[Annotation], overlaps: Overlaps) -> l
     paired, others may rarely pair more.
     """
     scores = [0.0] * len(predictions)
-    for own in _by_frame_and_class(predictions).values():
+    for own in grouped_indices(predictions, frame_and_class_of).values():
         overlap = overlaps.with_own_class(own, predictions[own[0]].category_id)  # [own, labels]
         for row, column in zip(*linear_sum_assignment(overlap, maximize=True), strict=True):
             scores[own[row]] = float(overlap[row, column])
@@ -123,8 +121,8 @@ def with_true_masks(predictions: Sequence[Annotation], labels: Sequence[Annotati
     """
     changed = list(predictions)
     label_directions, prediction_directions = directions(labels), directions(predictions)
-    labels_of = _by_frame_and_class(labels)
-    for key, own in _by_frame_and_class(predictions).items():
+    labels_of = grouped_indices(labels, frame_and_class_of)
+    for key, own in grouped_indices(predictions, frame_and_class_of).items():
         free = labels_of.get(key)
         if not free:
             continue
@@ -175,18 +173,3 @@ def _digest_of_points(annotation: Annotation) -> bytes:
     for points in point_sets_of(annotation.segmentation):
         digest.update(len(points).to_bytes(8, "little") + points.tobytes())
     return digest.digest()
-
-
-def _by_frame(annotations: Sequence[Annotation]) -> dict[int, list[int]]:
-    """Return the indices of the annotations of each frame."""
-    frames = defaultdict(list)
-    for index, annotation in enumerate(annotations):
-        frames[annotation.metadata_frame_index].append(index)
-    return frames
-
-
-def _by_frame_and_class(annotations: Sequence[Annotation]) -> dict[tuple[int, int], list[int]]:
-    frames = defaultdict(list)
-    for index, annotation in enumerate(annotations):
-        frames[annotation.metadata_frame_index, annotation.category_id].append(index)
-    return frames

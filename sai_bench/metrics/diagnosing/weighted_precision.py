@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from sai_bench.compilation import compiled
-from sai_bench.metrics.april.coco_precision import RECALL_POINTS
+from sai_bench.metrics.average_precision import RECALL_LEVELS
 
 
 class WeightedPrecision:
@@ -38,12 +38,12 @@ class WeightedPrecision:
         self._starts = np.cumsum([0, *map(len, positions)])
 
     def __call__(self, weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the average precision of each resample, averaged over 101 recall points.
+        """Return the average precision of each resample, averaged over 101 recall levels.
 
         A recording with weight w counts as w recordings next to each other. The result is that of
-        `precision_at_recall`, except where detections of one recording have equal scores: here the copies of
-        the first rank before those of the second. (In single precision: of
-        `sai_bench.metrics.june.ranked_precision.average_precision`, but for the rounding of its sum.)
+        `sai_bench.metrics.average_precision.precision_at_recall`, except where detections of one recording
+        have equal scores: here the copies of the first rank before those of the second. (In single precision:
+        of `average_precision` there, but for the rounding of its sum.)
 
         Args:
             weights: [R, recordings] integers, how often each recording counts.
@@ -59,7 +59,7 @@ class WeightedPrecision:
             self._recording,
             self._positions,
             self._starts,
-            RECALL_POINTS,
+            RECALL_LEVELS,
             self._single_precision,
             result,
         )
@@ -121,7 +121,7 @@ def _share(part, whole, single_precision):
     "boolean, float64[:, ::1])"
 )
 def _average_precision(
-    weights, labels, recording, positions, starts, recall_points, single_precision, result
+    weights, labels, recording, positions, starts, recall_levels, single_precision, result
 ):
     ranked = np.empty(len(recording), np.int64)
     for r in range(len(weights)):
@@ -139,8 +139,8 @@ def _average_precision(
             # From the last hit to the first: the best precision so far is that at this recall or any higher.
             # Between two hits precision only falls, so no other detection matters.
             best = total = 0.0
-            level = len(recall_points) - 1
-            while level > 0 and recall_points[level] > _share(hits, labels[r], single_precision):
+            level = len(recall_levels) - 1
+            while level > 0 and recall_levels[level] > _share(hits, labels[r], single_precision):
                 level -= 1
             for k in range(len(own) - 1, -1, -1):
                 weight = weights[r, recording[own[k]]]
@@ -148,7 +148,7 @@ def _average_precision(
                     continue
                 best = max(best, _share(hits, ranked[own[k]], single_precision))
                 hits -= weight
-                while level > 0 and recall_points[level] > _share(hits, labels[r], single_precision):
+                while level > 0 and recall_levels[level] > _share(hits, labels[r], single_precision):
                     total += best
                     level -= 1
-            result[r, t] = (total + best) / len(recall_points)  # recall 0 is reached at once
+            result[r, t] = (total + best) / len(recall_levels)  # recall 0 is reached at once

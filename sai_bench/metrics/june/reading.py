@@ -13,7 +13,7 @@ import numpy as np
 from sai_bench.compilation import compiled
 from sai_bench.errors import AnnotationError
 from sai_bench.interfaces import AnnotationRole
-from sai_bench.json_document import RepeatingObject, parse_document, shown
+from sai_bench.json_document import MalformedAnnotation, as_integer, as_number, converted_annotations, shown
 from sai_bench.metrics.june.rendering import draws_infinity
 from sai_bench.predictions import (
     Annotation,
@@ -27,10 +27,6 @@ LARGEST_PREDICTION_BYTES = 20 * 1024 * 1024
 LARGEST_X, LARGEST_Y = 360, 180
 
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-
-
-class _Malformed(Exception):
-    """What is wrong with one annotation, and what was expected."""
 
 
 def read_june_annotations(path: Path, role: AnnotationRole) -> list[Annotation]:
@@ -54,7 +50,7 @@ def read_june_annotations(path: Path, role: AnnotationRole) -> list[Annotation]:
     annotations = read_ordinary(content)
     if annotations is not None and all(_is_usable(points_of(a.segmentation)) for a in annotations):
         return annotations
-    return _read_leniently(path, content, role)
+    return converted_annotations(path, content, lambda entry: _annotation(entry, role))
 
 
 @compiled("boolean(float64[:, ::1])")
@@ -67,30 +63,18 @@ def _is_usable(points):
     return True
 
 
-def _read_leniently(path: Path, content: bytes, role: AnnotationRole) -> list[Annotation]:
-    annotations = []
-    for index, entry in enumerate(parse_document(path, content).get("annotations", [])):
-        try:
-            annotations.append(_annotation(entry, role))
-        except _Malformed as error:
-            raise AnnotationError(f"{path}: annotation {index} (counted from 0): {error}") from error
-    return annotations
-
-
-def _annotation(entry: object, role: AnnotationRole) -> Annotation:
-    if not isinstance(entry, dict):
-        raise _Malformed(f"is {shown(entry)}. Expected an object.")
-    if isinstance(entry, RepeatingObject):
-        raise _Malformed(entry.complaint())
+def _annotation(entry: dict[str, object], role: AnnotationRole) -> Annotation:
     for name in ("metadata_frame_index", "category_id"):
         if name not in entry:
-            raise _Malformed(f"has no {name}. Expected an integer; write the file again.")
+            raise MalformedAnnotation(f"has no {name}. Expected an integer.")
     segmentation = entry.get("segmentation", [])
     if not isinstance(segmentation, list):
-        raise _Malformed(f"segmentation is {shown(segmentation)}. Expected [[[x, y, intensity], ...], ...].")
+        raise MalformedAnnotation(
+            f"segmentation is {shown(segmentation)}. Expected [[[x, y, intensity], ...], ...]."
+        )
     return Annotation(
-        metadata_frame_index=_converted(int, entry["metadata_frame_index"], "metadata_frame_index"),
-        category_id=_converted(int, entry["category_id"], "category_id"),
+        metadata_frame_index=as_integer(entry["metadata_frame_index"], "metadata_frame_index"),
+        category_id=as_integer(entry["category_id"], "category_id"),
         segmentation=[_point_set(points) for points in segmentation if points],
         score=_score(entry, role),
         instance_id=_if_a(int, entry.get("instance_id")),
@@ -103,7 +87,7 @@ def _score(entry: dict, role: AnnotationRole) -> float | None:
         return None
     if role == "label":  # not looked at
         return _if_a((int, float), entry["score"])
-    return _converted(float, entry["score"], "score")
+    return as_number(entry["score"], "score")
 
 
 def _point_set(given: object) -> list[tuple[float, float, float]]:
@@ -112,31 +96,23 @@ def _point_set(given: object) -> list[tuple[float, float, float]]:
     except (TypeError, ValueError, OverflowError):
         points = np.empty(0)
     if points.ndim != 2 or points.shape[1] != 3:
-        raise _Malformed(
+        raise MalformedAnnotation(
             f"segmentation has the point set {shown(given)}. Expected rows of three numbers "
-            "[x, y, intensity]; write the file again."
+            "[x, y, intensity]."
         )
     outside = ~((points[:, :2] >= 0) & (points[:, :2] <= (LARGEST_X, LARGEST_Y))).all(axis=1)
     if outside.any():
-        raise _Malformed(
+        raise MalformedAnnotation(
             f"segmentation has the point {shown(given[outside.argmax()])}. Expected x in "
-            f"0 ... {LARGEST_X} and y in 0 ... {LARGEST_Y}; clip or wrap it."
+            f"0 ... {LARGEST_X} and y in 0 ... {LARGEST_Y} (clip or wrap it)."
         )
     too_large = points[:, 2] > _LARGEST_FLOAT32
     if too_large.any() and draws_infinity(points):
-        raise _Malformed(
+        raise MalformedAnnotation(
             f"segmentation has the point {shown(given[too_large.argmax()])}. Expected an intensity of at "
-            f"most {_LARGEST_FLOAT32:.3g}; write the file again."
+            f"most {_LARGEST_FLOAT32:.3g}."
         )
     return list(map(tuple, points.tolist()))
-
-
-def _converted(kind: type, value: object, name: str) -> float:
-    try:
-        return kind(value)
-    except (TypeError, ValueError, OverflowError):
-        expected = "an integer" if kind is int else "a number"
-        raise _Malformed(f"{name} is {shown(value)}. Expected {expected}; write the file again.") from None
 
 
 def _if_a(kinds: type | tuple[type, ...], value: object) -> float | None:

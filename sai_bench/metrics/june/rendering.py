@@ -55,11 +55,13 @@ class JuneMap(NamedTuple):
         energy: [50, 100], peak 1 (unless below 1e-8); float32 if no polygon was triangulated, else float64.
         first_row: rows above it are 0.
         last_row: rows from here on are 0; not above `first_row` if all is 0.
+        by_qhull: whether Qhull was asked, which takes long.
     """
 
     energy: np.ndarray
     first_row: int
     last_row: int
+    by_qhull: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -105,17 +107,15 @@ def render(segmentation: Sequence[Sequence[Sequence[float]]]) -> JuneMap:
 @lru_cache(_REMEMBERED)
 def _render(point_sets: tuple[bytes, ...]) -> JuneMap:
     energy = np.zeros((ROWS, COLUMNS))
-    triangulated = False
-    for content in point_sets:
-        triangulated |= _draw(energy, np.frombuffer(bytearray(content)).reshape(-1, 3))
+    ways = {_draw(energy, np.frombuffer(bytearray(content)).reshape(-1, 3)) for content in point_sets}
     first, last = _occupied_rows(energy)
-    if not triangulated:
+    if not any(way.triangulated for way in ways):
         energy = energy.astype(np.float32)
     peak = energy[first:last].max(initial=0)
     if peak > SMALLEST_PEAK:
         with np.errstate(invalid="ignore"):  # infinite intensities; see draws_infinity
             energy[first:last] /= peak
-    return JuneMap(energy, first, last)
+    return JuneMap(energy, first, last, any(way.by_qhull for way in ways))
 
 
 def draws_nothing(segmentation: Sequence[Sequence[Sequence[float]]]) -> bool:
@@ -133,25 +133,32 @@ def draws_infinity(points: np.ndarray) -> bool:
     return bool(np.isinf(energy).any())
 
 
-def _draw(energy: np.ndarray, points: np.ndarray) -> bool:
-    """Raise `energy` [50, 100] to the map of one point set; return whether it could be triangulated."""
+class _Way(NamedTuple):
+    """How a point set was drawn."""
+
+    triangulated: bool
+    by_qhull: bool
+
+
+def _draw(energy: np.ndarray, points: np.ndarray) -> _Way:
+    """Raise `energy` [50, 100] to the map of one point set; return how."""
     if not len(points):
-        return False
+        return _Way(triangulated=False, by_qhull=False)
     x, y, intensity, ordinary = _on_plane(points)
     if len(x) < 3:
         _splat(energy, x, y, intensity)
-        return False
+        return _Way(triangulated=False, by_qhull=False)
     worth_trying = ordinary and len(x) <= _MOST_POINTS and not _is_crowded_lattice(points)
     if worth_trying and _draw_if_sure(energy, x, y, intensity):
-        return True
+        return _Way(triangulated=True, by_qhull=False)
     try:
         triangulation = Delaunay(np.column_stack([x, y]), qhull_options=_QHULL_OPTIONS)
     except (QhullError, ValueError):
         _splat(energy, x, y, intensity)
-        return False
+        return _Way(triangulated=False, by_qhull=True)
     if not (ordinary and _draw_if_steady(energy, x, y, intensity, triangulation)):
         _draw_with_scipy(energy, x, y, intensity, triangulation)
-    return True
+    return _Way(triangulated=True, by_qhull=True)
 
 
 @compiled("Tuple((float64[::1], float64[::1], float64[::1], boolean))(float64[:, ::1])")

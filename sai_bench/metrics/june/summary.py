@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from sai_bench.metrics.june.ranked_precision import TIE_ORDERS, TieOrder, average_precision, ranking, tied
+from sai_bench.metrics.average_precision import average_precision
+from sai_bench.metrics.june.ranking import TIE_ORDERS, TieOrder, ranking, tied
 from sai_bench.sphere import CLASS_NAMES, CLASSES
 
 IOU_THRESHOLDS = (0.25, 0.50, 0.75)

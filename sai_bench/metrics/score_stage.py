@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sai_bench.interfaces import Metric
     from sai_bench.metrics.pairing import FilePair
     from sai_bench.predictions import Annotation
+    from sai_bench.stages.label_memory import LabelMemory
     from sai_bench.stages.portable import PortableComponent
 
 INPUT_COUNTS = "input_counts"
@@ -34,6 +35,7 @@ class IdentifiedPair:
         predictions: its prediction file, None if it counts as empty.
         labels: its label file.
         content_sha256: of both files.
+        labels_sha256: of the label file alone.
         size_bytes: of both files together.
     """
 
@@ -41,6 +43,7 @@ class IdentifiedPair:
     predictions: Path | None
     labels: Path
     content_sha256: str
+    labels_sha256: str
     size_bytes: int
 
 
@@ -50,12 +53,11 @@ def identify(pair: FilePair) -> IdentifiedPair:
     Raises:
         AnnotationError: a file cannot be read or is too large.
     """
-    combined, size_bytes = hashlib.sha256(), 0
-    for path in (pair.predictions, pair.labels):
-        if path is not None:
-            size_bytes += check_size(path)
-        combined.update((sha256_of(path) if path else "none").encode())
-    return IdentifiedPair(pair.name, pair.predictions, pair.labels, combined.hexdigest(), size_bytes)
+    paths = pair.predictions, pair.labels
+    size_bytes = sum(check_size(path) for path in paths if path is not None)
+    hashes = [sha256_of(path) if path else "none" for path in paths]
+    combined = hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return IdentifiedPair(pair.name, *paths, combined, hashes[1], size_bytes)
 
 
 @dataclass
@@ -63,6 +65,7 @@ class ScorePair:
     """One metric's part for one recording."""
 
     metric: PortableComponent
+    memory: LabelMemory
 
     def build(self) -> object:
         """Build the metric."""
@@ -77,7 +80,7 @@ class ScorePair:
         metric = self.metric.build()
         predictions, labels = read_pair(metric, pair)
         try:
-            part = metric.score_recording(predictions, labels)
+            part = self.memory.score(metric, predictions, labels, pair.labels_sha256)
         except AnnotationError as error:
             raise AnnotationError(f"{pair.predictions} or {pair.labels}: {error}") from error
         return encode_arrays({**part, INPUT_COUNTS: _input_counts(predictions, labels)})

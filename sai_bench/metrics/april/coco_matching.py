@@ -1,4 +1,4 @@
-"""Average precision in the COCO manner: greedy matching per image, precision at 101 recall points per class.
+"""Which detections find a label, in the COCO manner: greedily in each image, by IoU and in order of score.
 
 Source: Lin et al., "Microsoft COCO: Common Objects in Context" (2014), and its reference evaluation code,
 whose tie rules are kept: detections in descending score, ties in file order; of equally good labels the last
@@ -12,24 +12,8 @@ import numpy as np
 from sai_bench.compilation import compiled
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 MAX_DETECTIONS = 100
 """Detections of one class in one image beyond this many, the weakest, are left out."""
-
-
-def match_detections(iou: np.ndarray, thresholds: np.ndarray = IOU_THRESHOLDS) -> np.ndarray:
-    """Match the detections of one class in one image to its labels, separately at each IoU threshold.
-
-    Args:
-        iou: [D, G], detections in descending score.
-        thresholds: [T].
-
-    Returns:
-        [D, T] bool, whether a detection found a label that was still free.
-    """
-    detections, labels = iou.shape
-    starts = np.arange(detections + 1) * labels
-    return match_pairs(starts, np.tile(np.arange(labels), detections), iou.ravel(), thresholds)
 
 
 def match_pairs(
@@ -64,29 +48,3 @@ def _match(starts, label, iou, thresholds, free, matched):
             if found >= 0:
                 free[found, t] = False
                 matched[d, t] = True
-
-
-def precision_at_recall(scores: np.ndarray, matched: np.ndarray, labels: int) -> np.ndarray:
-    """Return the interpolated precision of one class over all images.
-
-    Args:
-        scores: [n] of all detections that count, image after image.
-        matched: [n, T] from `match_detections`, in the same order.
-        labels: number of labels of the class, at least 1.
-
-    Returns:
-        [T, 101], 0 where a recall is never reached.
-    """
-    order = np.argsort(-scores, kind="stable")
-    true_positives = np.cumsum(matched[order], axis=0, dtype=float)  # [n, T]
-    detections = np.arange(1, len(scores) + 1)[:, None]
-    precision = true_positives / (detections + np.spacing(1))
-    # The best precision at this or any higher recall.
-    precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-    recall = true_positives / labels
-    curves = np.zeros((matched.shape[1], len(RECALL_POINTS)))
-    for t in range(matched.shape[1]):
-        reached = np.searchsorted(recall[:, t], RECALL_POINTS, side="left")
-        inside = reached < len(scores)
-        curves[t, inside] = precision[reached[inside], t]
-    return curves

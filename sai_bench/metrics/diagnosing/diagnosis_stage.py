@@ -10,7 +10,7 @@ from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import component_errors
 from sai_bench.files import encode_arrays, read_arrays
 from sai_bench.metrics.diagnosing.diagnostics import combine_diagnostics, diagnose_recording, score_thresholds
-from sai_bench.metrics.pair_scoring import IdentifiedPair, read_pair
+from sai_bench.metrics.score_stage import IdentifiedPair, read_pair
 from sai_bench.stages.keys import component_identity
 from sai_bench.stages.portable import PortableComponent
 from sai_bench.stages.stage import Context, run_stage
@@ -52,7 +52,7 @@ def diagnose_pairs(
             "component": component_identity(component),
             "thresholds": [repr(threshold) for threshold in thresholds],
             "code": code_fingerprint(
-                "sai_bench.metrics.diagnosing.diagnostics", "sai_bench.metrics.pair_scoring"
+                "sai_bench.metrics.diagnosing.diagnostics", "sai_bench.metrics.score_stage"
             ),
         },
         context,
