@@ -17,6 +17,7 @@ import torch
 
 from sai_bench.audio import resample
 from sai_bench.errors import ContractError
+from sai_bench.mask_compaction import compact_masks
 from sai_bench.networks import DETECTOR_KINDS, build_parts, input_dtype, is_untrained, ready_for_inference
 from sai_bench.regions import ENERGY_STEPS, Regions, join
 from sai_bench.sphere import CLASSES, FRAMES_PER_S, frame_count
@@ -214,13 +215,10 @@ class Detector:
             selection = torch.cat([torch.full_like(chunk[:, :1], index), chunk], dim=1)
             selection = selection.to(candidates.mask_logits.device)
             images = candidates.masks(selection).flatten(1).float().cpu().numpy()
-            peaks = images.max(axis=1, keepdims=True)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                relative = np.where(peaks > 0, images / peaks, 0.0)
-            mask, pixel = np.nonzero(relative >= max(self._inference.stored_energy, 0.5 / ENERGY_STEPS))
-            lengths.append(np.bincount(mask, minlength=len(chunk)))
-            pixels.append(pixel.astype(np.uint16))
-            energies.append(np.rint(relative[mask, pixel] * ENERGY_STEPS).astype(np.uint8))
+            least_share = max(self._inference.stored_energy, 0.5 / ENERGY_STEPS)
+            found = compact_masks(images, least_share, ENERGY_STEPS)
+            for parts, part in zip((lengths, pixels, energies), found, strict=True):
+                parts.append(part)
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         return starts, np.concatenate(pixels), np.concatenate(energies)
 

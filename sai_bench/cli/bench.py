@@ -44,7 +44,8 @@ def bench(
         )
     rates = ", ".join(f"{name} {rate:.0f}" for name, rate in result.matmul_gflops.items())
     print(
-        f"\n{result.audio_s:g} s of audio, real-time factor {result.real_time_factor:.3f}, "
+        f"\n{result.audio_s:g} s of audio, real-time factor {result.real_time_factor:.3f} "
+        f"({result.real_time_factor_to_export:.3f} up to the export), "
         f"{result.threads} threads, {result.inference['precision']}; "
         f"large matrix products in GFLOP/s: {rates}"
     )
