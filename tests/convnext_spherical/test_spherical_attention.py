@@ -64,6 +64,24 @@ def relative_error(found, expected):
     return float((found - expected).abs().max() / expected.abs().max())
 
 
+@pytest.mark.parametrize("limit", [0.0, float("inf")], ids=["softmax", "plain exponentials"])
+@pytest.mark.parametrize("frames", [1, FRAMES])
+def test_both_ways_to_exponentials_equal_the_plain_formula(monkeypatch, limit, frames):
+    monkeypatch.setattr(attention_module, "_SMALL_LOGIT", limit)
+    made = block(dtype=torch.float64)
+    queries, features = inputs(dtype=torch.float64)
+    with torch.no_grad():
+        found = made(queries, features, frames)
+        assert relative_error(found, plain(made, queries, features, frames)) < 1e-12
+
+
+def test_large_logits_take_the_way_that_cannot_overflow():
+    queries, keys = torch.full((2, 3), 30.0), torch.full((1, 4, 2), 30.0)
+    values = torch.arange(8.0).reshape(1, 2, 4)
+    maps = attention_module._SoftmaxAttention.apply(queries, keys, values, 2)
+    torch.testing.assert_close(maps[0, :, 0], torch.tensor([3.0, 11.0]))
+
+
 @pytest.mark.parametrize("frames", [1, FRAMES])
 @pytest.mark.parametrize(
     "keys",

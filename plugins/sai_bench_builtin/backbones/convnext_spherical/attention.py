@@ -34,6 +34,8 @@ _MANY_BYTES = 2**28
 """Attention weights held at a time where few large products are better: on accelerators, and in compiled
 code, which would unroll the many small ones."""
 
+_SMALL_LOGIT = 40.0
+
 _POSITION_BASE = 10_000.0
 
 
@@ -138,8 +140,13 @@ class _SoftmaxAttention(torch.autograd.Function):
         ctx.save_for_backward(queries, keys, values)
         ctx.tokens = tokens
         maps = values.new_empty(len(keys), values.shape[1], queries.shape[1])
-        for rows, cells in _parts(keys, queries):
-            maps[rows, :, cells] = values[rows] @ _weights(queries[:, cells], keys[rows], tokens)
+        if _logits_are_small(queries, keys):
+            values_and_ones = _with_row_of_ones(values, tokens)
+            for rows, cells in _parts(keys, queries):
+                maps[rows, :, cells] = _unshifted(queries[:, cells], keys[rows], values_and_ones[rows])
+        else:
+            for rows, cells in _parts(keys, queries):
+                maps[rows, :, cells] = values[rows] @ _weights(queries[:, cells], keys[rows], tokens)
         return maps
 
     @staticmethod
@@ -162,6 +169,31 @@ class _SoftmaxAttention(torch.autograd.Function):
 def _weights(queries, keys, tokens):
     """Return the attention weights [n, R, g] of queries [D, g] and keys [n, R, D]."""
     return (keys @ queries).unflatten(1, (-1, tokens)).softmax(2).flatten(1, 2)
+
+
+def _logits_are_small(queries, keys):
+    """Return whether no exponential of a logit can overflow or vanish (Cauchy-Schwarz inequality)."""
+    if queries.is_meta:  # shapes without numbers
+        return True
+    largest = queries.float().norm(dim=0).amax() * keys.float().norm(dim=2).amax()
+    return bool(largest < _SMALL_LOGIT)
+
+
+def _with_row_of_ones(values, tokens):
+    """Return values [n, D, R] as [n, R / tokens, D + 1, tokens]; the last row sums up what it is given."""
+    blocks = values.unflatten(2, (-1, tokens)).transpose(1, 2)
+    return torch.cat([blocks, torch.ones_like(blocks[:, :, :1])], dim=2).contiguous()
+
+
+def _unshifted(queries, keys, values_and_ones):
+    """Return [n, D, g] with exponentials of the logits as they are, divided by their sums at the end.
+
+    A softmax first subtracts the largest logit and divides every weight: two more passes over the weights.
+    """
+    exponentials = (keys @ queries).exp_().unflatten(1, (-1, values_and_ones.shape[3]))
+    sums = values_and_ones @ exponentials
+    sums = sums.to(torch.promote_types(sums.dtype, torch.float32))
+    return (sums[:, :, :-1] / sums[:, :, -1:]).sum(1).to(queries.dtype)
 
 
 def _through_softmax(of_weights, weights, tokens):

@@ -88,6 +88,9 @@ class MaskQueries(nn.Module, Decoder):
         if config.refinement == "learned" and grid != (ROWS, COLUMNS):
             self.refinement = Refinement(sphere.channels, grid, config.refinement_channels)
 
+    def compile(self, *args, **kwargs) -> None:
+        """Leave the decoder as it is: compiled it is no faster, and compiling takes a minute."""
+
     def forward(self, sphere: torch.Tensor) -> Candidates:
         """Return the final candidates: Q a frame, each with its own mask.
 
