@@ -32,6 +32,8 @@ class Segmentation(Sequence):
 
     def point_sets(self) -> list[np.ndarray]:
         """Return the points of each sub-list, [n, 3]."""
+        if len(self._ends) == 1:  # nearly always
+            return [self.points]
         starts = [0, *self._ends][: len(self._ends)]
         return [self.points[start:end] for start, end in zip(starts, self._ends, strict=True)]
 

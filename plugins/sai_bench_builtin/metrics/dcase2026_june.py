@@ -13,7 +13,7 @@ without prediction file out; to count their labels as misses, pass no prediction
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,13 +105,13 @@ class June(Metric):
             - `labels_with_zeros`: labels of scored classes with an intensity of exactly 0.
         """
         scores = _RecordingScores()
+        scored_labels, scored_predictions = of_known_classes(labels), of_known_classes(predictions)
+        scores.unscored[:] = len(labels) - len(scored_labels), len(predictions) - len(scored_predictions)
+        scores.undefined[:] = [_count_with(side, np.isnan) for side in (scored_labels, scored_predictions)]
+        scores.labels_with_zeros = _count_with(scored_labels, lambda intensities: intensities == 0)
         labels_of, predictions_of = (
-            grouped(of_known_classes(side), frame_and_class_of) for side in (labels, predictions)
+            grouped(side, frame_and_class_of) for side in (scored_labels, scored_predictions)
         )
-        scores.unscored[:] = [
-            len(side) - sum(map(len, groups.values()))
-            for side, groups in ((labels, labels_of), (predictions, predictions_of))
-        ]
         # Tied detections rank in the order in which a set of the keys is walked through.
         for key in set(predictions_of.keys()) | set(labels_of.keys()):
             sides = predictions_of.get(key, []), labels_of.get(key, [])
@@ -181,12 +181,8 @@ def _score_group(
 ) -> None:
     """Score the predictions and labels of one class in one frame."""
     scores.labels[category] += len(labels)
-    label_maps = _maps_of(labels, predictions, draw_label)
-    prediction_maps = _maps_of(predictions, labels, render)
+    label_maps, prediction_maps = _maps_that_meet(labels, predictions, draw_label)
     scores.empty_maps += (_count_empty(labels, label_maps), _count_empty(predictions, prediction_maps))
-    intensities = [[points_of(a.segmentation)[:, 2] for a in side] for side in (labels, predictions)]
-    scores.undefined += [sum(bool(np.isnan(own).any()) for own in side) for side in intensities]
-    scores.labels_with_zeros += sum(bool((own == 0).any()) for own in intensities[0])
     pairs = assign(*([map_ or EMPTY_MAP for map_ in maps] for maps in (prediction_maps, label_maps)))
     for index, (label, iou) in sorted(pairs.items()):
         r = math.nan
@@ -198,17 +194,31 @@ def _score_group(
             scores.detections.append((category, _score(prediction), NO_LABEL, math.nan))
 
 
-def _maps_of(
-    annotations: Sequence[Annotation], others: Sequence[Annotation], draw: _Draw
-) -> list[JuneMap | None]:
-    """Return the map of each annotation, None for those that can overlap no other: that saves drawing."""
-    if not others:
-        return [None] * len(annotations)
-    footprints = [footprint(other.segmentation) for other in others]
-    return [
-        draw(a.segmentation) if any(map(footprint(a.segmentation).meets, footprints)) else None
-        for a in annotations
-    ]
+def _maps_that_meet(
+    labels: Sequence[Annotation], predictions: Sequence[Annotation], draw_label: _Draw
+) -> tuple[list[JuneMap | None], list[JuneMap | None]]:
+    """Return the maps of labels and of predictions; those that can overlap no other stay undrawn (None)."""
+    if not (labels and predictions):
+        return [None] * len(labels), [None] * len(predictions)
+    of_labels, of_predictions = ([footprint(a.segmentation) for a in side] for side in (labels, predictions))
+    return (
+        [
+            draw_label(label.segmentation) if any(map(own.meets, of_predictions)) else None
+            for label, own in zip(labels, of_labels, strict=True)
+        ],
+        [
+            render(prediction.segmentation) if any(map(own.meets, of_labels)) else None
+            for prediction, own in zip(predictions, of_predictions, strict=True)
+        ],
+    )
+
+
+def _count_with(annotations: Iterable[Annotation], odd: Callable[[np.ndarray], np.ndarray]) -> int:
+    """Return how many annotations have an intensity that is odd; most often none has."""
+    intensities = [points_of(a.segmentation)[:, 2] for a in annotations]
+    if not intensities or not odd(np.concatenate(intensities)).any():
+        return 0
+    return sum(bool(odd(own).any()) for own in intensities)
 
 
 def _count_empty(annotations: Sequence[Annotation], maps: Sequence[JuneMap | None]) -> int:
