@@ -1,3 +1,5 @@
+import functools
+import gc
 import importlib.util
 import io
 import shutil
@@ -17,6 +19,15 @@ from sai_bench.stages.portable import PortableComponent
 from sai_bench.threads import one_blas_thread
 
 METRIC_TESTS = Path(__file__).parents[1] / "metrics"
+
+
+@pytest.fixture(autouse=True)
+def small_heap():
+    """Keep the garbage collector from walking through what pytest and other tests have loaded."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
@@ -54,12 +65,18 @@ def plain_metric():
     return load
 
 
-def score_with(metric, memory, files, parallel):
-    """Do what `sai-bench score` does with files; `memory` is the folder of what is kept of labels."""
+@functools.cache
+def portable(metric):
+    """Find a metric once: what starting costs is another benchmark's business."""
     plugins = load_plugins()
     registration = plugins.registry.get("metric", metric)
     component = ComponentSpec("metric", metric, registration.load_config()(), registration)
-    work = ScorePair(PortableComponent.of(component, plugins), LabelMemory(memory))
+    return PortableComponent.of(component, plugins)
+
+
+def score_with(metric, memory, files, parallel):
+    """Do what `sai-bench score` does with files; `memory` is the folder of what is kept of labels."""
+    work = ScorePair(portable(metric), LabelMemory(memory))
     built = work.build()  # loads SciPy, whose threads cannot be limited before
     with one_blas_thread():
         parts = parallel(joblib.delayed(work)(identify(pair)) for pair in files)

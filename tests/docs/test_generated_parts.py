@@ -115,7 +115,8 @@ def test_the_benchmark_table_shows_the_figures_of_the_benchmark_file(hooks, repo
     rows = rows_of(hooks.result_tables.benchmarks())
     assert set(rows) == {one["name"] for one in content["benchmarks"]}
     for one in content["benchmarks"]:
-        assert rows[one["name"]][1] == f"{one['median_s'] * 1000:.3g}"
+        figures, median, rounds = rows[one["name"]]
+        assert (median, rounds) == (f"{one['median_s'] * 1000:.3g}", str(one["rounds"]))
         for figure in one["figures"].values():
             assert f"{figure:.3g}" in rows[one["name"]]
 
