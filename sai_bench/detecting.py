@@ -13,9 +13,9 @@ from sai_bench.errors import AudioError, component_errors
 from sai_bench.files import safe_name
 from sai_bench.predictions import write_detections
 from sai_bench.run_folder import make_writable_folder
-from sai_bench.running import prepare_data
+from sai_bench.running import fitted_prior
 from sai_bench.sphere import array_for_channels, frame_count
-from sai_bench.stages.fitting import fit_prior, needs_fit, prior_of_file
+from sai_bench.stages.pipeline import notes_on_networks
 
 if TYPE_CHECKING:
     from sai_bench.spec import Spec
@@ -55,21 +55,17 @@ def detect_recordings(
     require_labels(spec.require_system().prior.registration.load_class(), available=False)
     _check_all(paths)
     make_writable_folder(out, "--out")
-    weights = None
-    if needs_fit(spec):
-        fitted = prior_of_file(spec)
-        if fitted is None:
-            fitted = fit_prior(spec, prepare_data(spec, context.workers, context.reporter), context)
-        weights = fitted.weights
+    fitted = fitted_prior(spec, context)
 
     from sai_bench.results.pictures import draw_recording
     from sai_bench.system import System
 
     with component_errors("Building the system failed"):
-        system = System(spec, weights)
-        notes = system.prior.notes()
+        system = System(spec, fitted.weights if fitted else None)
+        about_prior = (f"prior {spec.system.prior.name}: {note}" for note in system.prior.notes())
+        notes = (*notes_on_networks(spec), *about_prior)
     for note in notes:
-        context.reporter.line(f"note: prior {spec.system.prior.name}: {note}")
+        context.reporter.line(f"note: {note}")
     for path in paths:
         waveform, rate = read_recording(path)
         with component_errors(f"{path}: detection failed"):

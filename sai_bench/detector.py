@@ -18,7 +18,7 @@ import torch
 from sai_bench.audio import resample
 from sai_bench.errors import ContractError
 from sai_bench.mask_compaction import compact_masks
-from sai_bench.networks import DETECTOR_KINDS, build_parts, input_dtype, is_untrained, ready_for_inference
+from sai_bench.networks import DETECTOR_KINDS, build_parts, input_dtype, ready_for_inference
 from sai_bench.regions import ENERGY_STEPS, Regions, join
 from sai_bench.sphere import CLASSES, FRAMES_PER_S, frame_count
 
@@ -53,7 +53,6 @@ class Detector:
 
     Attributes:
         sample_rate_hz: the rate that recordings are resampled to.
-        untrained: whether it has networks with random weights.
     """
 
     def __init__(
@@ -75,7 +74,6 @@ class Detector:
             WeightsError: the system's weights do not fit, or there is no such device.
         """
         parts = build_parts(system, seed)
-        self.untrained = is_untrained(system, parts)
         ready_for_inference(parts, inference)
         self.sample_rate_hz = system.front_end.config.output().sample_rate_hz
         self._inference = inference

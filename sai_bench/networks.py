@@ -63,7 +63,7 @@ def load_into(parts: Mapping[str, object], weights: Weights, system: SystemSpec)
     Raises:
         WeightsError: config or tensors do not fit; every difference is named.
     """
-    check_configs(weights, {c.kind: c.resolved() for c in system.components()})
+    check_configs(weights, {kind: getattr(system, kind).resolved() for kind in DETECTOR_KINDS})
     for kind, part in parts.items():
         expected = state_of(part)
         found = check_tensors(weights, kind, shapes_of(expected), getattr(system, kind).name)
@@ -84,11 +84,6 @@ def shapes_of(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
 def arrays_of(part: object) -> dict[str, np.ndarray]:
     """Return a network's tensors as arrays, none if the part is no network."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in state_of(part).items()}
-
-
-def is_untrained(system: SystemSpec, parts: Mapping[str, object]) -> bool:
-    """Return whether networks among the parts have random weights."""
-    return system.weights is None and any(state_of(part) for part in parts.values())
 
 
 def ready_for_inference(parts: Mapping[str, object], inference: InferenceSettings) -> None:

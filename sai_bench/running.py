@@ -15,7 +15,7 @@ from sai_bench.files import safe_name, write_atomically
 from sai_bench.predictions import read_annotations
 from sai_bench.run_folder import RECORD, SUMMARY, RunFolder, make_writable_folder
 from sai_bench.sphere import FRAME_S
-from sai_bench.stages.fitting import FittedPrior, fit_prior
+from sai_bench.stages.fitting import FittedPrior, fit_prior, needs_fit, prior_of_file
 from sai_bench.stages.pipeline import Predicted, Scored, predict, score
 from sai_bench.stages.stage import Context
 
@@ -143,6 +143,14 @@ def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
         dataset.prepare(workers, reporter)
     reporter.line(f"data: {dataset.root}")
     return dataset
+
+
+def fitted_prior(spec: Spec, context: Context) -> FittedPrior | None:
+    """Return the prior's weights, None if it needs none; data are made ready only if it must be fitted."""
+    if not needs_fit(spec):
+        return None
+    given = prior_of_file(spec)
+    return given or fit_prior(spec, prepare_data(spec, context.workers, context.reporter), context)
 
 
 def run_systems(spec: Spec, context: Context) -> list[SystemRun]:

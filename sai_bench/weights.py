@@ -106,7 +106,7 @@ def check_configs(weights: Weights, components: Mapping[str, dict]) -> None:
 
     Args:
         weights: a file's content.
-        components: kind -> resolved config in the spec.
+        components: kind -> resolved config in the spec; other kinds in the file are of no interest.
 
     Raises:
         WeightsError: some differ; every difference is listed.
@@ -114,7 +114,8 @@ def check_configs(weights: Weights, components: Mapping[str, dict]) -> None:
     problems = [
         f"system.{kind}{difference}"
         for kind, made_with in weights.components.items()
-        for difference in _differences(made_with, components.get(kind, {}))
+        if kind in components
+        for difference in _differences(made_with, components[kind])
     ]
     if problems:
         raise WeightsError(

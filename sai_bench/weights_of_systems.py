@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sai_bench.errors import OutputError, component_errors
 from sai_bench.networks import DETECTOR_KINDS, arrays_of, build_parts, load_into
-from sai_bench.stages.fitting import fit_prior, needs_fit, prior_of_file
-from sai_bench.weights import read_weights, write_weights
+from sai_bench.running import fitted_prior
+from sai_bench.weights import check_configs, read_weights, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +56,9 @@ def export_weights(spec: Spec, path: Path, context: Context) -> WeightsSummary:
     with component_errors("Building the system failed"):
         parts = build_parts(system, spec.seed)
     tensors = {kind: arrays_of(part) for kind, part in parts.items()}
-    if needs_fit(spec):
-        tensors["prior"] = dict(_fitted_weights(spec, context))
+    fitted = fitted_prior(spec, context)
+    if fitted is not None:
+        tensors["prior"] = dict(fitted.weights)
     tensors = {kind: named for kind, named in tensors.items() if named}
     described = {*tensors, *(DETECTOR_KINDS if tensors.keys() - {"prior"} else ())}
     components = {c.kind: c.resolved() for c in system.components() if c.kind in described}
@@ -76,18 +77,10 @@ def check_weights(spec: Spec, path: Path) -> WeightsSummary:
     with component_errors("Building the system failed"):
         load_into(build_parts(replace(system, weights=None), spec.seed), weights, system)
     if "prior" in weights.tensors:
+        check_configs(weights, {"prior": system.prior.resolved()})
         with component_errors(f"Loading the weights of prior '{system.prior.name}' failed"):
             system.prior.build().load_weights(weights.tensors["prior"])
     return WeightsSummary(path, weights.sha256, _counts(weights.tensors))
-
-
-def _fitted_weights(spec: Spec, context: Context) -> Mapping[str, np.ndarray]:
-    from sai_bench.running import prepare_data
-
-    fitted = prior_of_file(spec)
-    if fitted is None:
-        fitted = fit_prior(spec, prepare_data(spec, context.workers, context.reporter), context)
-    return fitted.weights
 
 
 def _counts(tensors: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, int]:

@@ -170,6 +170,10 @@ class SystemSpec:
         """Yield the six components in the order of the signal."""
         return (getattr(self, kind) for kind in SYSTEM_KINDS)
 
+    def networks(self) -> tuple[ComponentSpec, ...]:
+        """Return the components of the detector that have weights."""
+        return tuple(c for c in (self.front_end, self.backbone, self.decoder) if c.config.learned)
+
     def resolved(self) -> dict:
         """Return the section, JSON-ready."""
         weights = relative_to_folder(self.weights, self.folder) if self.weights else None

@@ -122,18 +122,18 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | N
 
 
 def prior_of_file(spec: Spec) -> FittedPrior | None:
-    """Return the prior of the spec's weights file, None if there is no file or no prior in it.
+    """Return the prior of the spec's weights file, None if there is no file or no such prior in it.
 
     Raises:
-        WeightsError: the file cannot be read, or belongs to another config.
+        WeightsError: the file cannot be read, or has this prior with another config.
     """
     system = spec.require_system()
     if system.weights is None:
         return None
     stored = read_weights(system.weights)
-    if "prior" not in stored.tensors:
-        return None
-    check_configs(stored, {c.kind: c.resolved() for c in system.components()})
+    if "prior" not in stored.tensors or stored.components.get("prior", {}).get("use") != system.prior.name:
+        return None  # whoever swaps the prior keeps the detector's weights
+    check_configs(stored, {"prior": system.prior.resolved()})
     weights = stored.tensors["prior"]
     return FittedPrior(weights, arrays_sha256(weights), None, 0.0, reused=True, source=system.weights)
 

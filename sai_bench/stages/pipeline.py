@@ -52,7 +52,7 @@ def predict(
 ) -> Predicted:
     """Run detect, prior, fuse and compress; what is stored already is reused."""
     system = spec.require_system()
-    about_networks = _notes_on_networks(spec)
+    about_networks = notes_on_networks(spec)
     for note in about_networks:
         context.reporter.line(f"note: {note}")
     detect = run_stage(
@@ -116,13 +116,14 @@ def predict(
     return Predicted((detect, prior, fuse, compress), compress, about_networks + notes, sizes)
 
 
-def _notes_on_networks(spec: Spec) -> tuple[str, ...]:
+def notes_on_networks(spec: Spec) -> tuple[str, ...]:
+    """Return what the user must know of the detector's networks before trusting numbers made with them."""
     system = spec.require_system()
-    learned = [c.name for c in (system.front_end, system.backbone, system.decoder) if c.config.learned]
-    if not learned or system.weights is not None:
+    names = [component.name for component in system.networks()]
+    if not names or system.weights is not None:
         return ()
     return (
-        f"detector: THE NETWORKS ARE RANDOM ({', '.join(learned)}), system.weights names no file. Scores "
+        f"detector: THE NETWORKS ARE RANDOM ({', '.join(names)}), system.weights names no file. Scores "
         "mean nothing; only timings count.",
     )
 
@@ -130,7 +131,7 @@ def _notes_on_networks(spec: Spec) -> tuple[str, ...]:
 def _weights_of_networks(spec: Spec) -> str | int | None:
     """Return what determines the weights of the detector's networks: a file, the seed, or nothing."""
     system = spec.require_system()
-    if not any(c.config.learned for c in (system.front_end, system.backbone, system.decoder)):
+    if not system.networks():
         return None
     return sha256_of(system.weights) if system.weights else spec.seed
 

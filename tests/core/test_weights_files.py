@@ -8,9 +8,11 @@ from safetensors.numpy import load_file, save_file
 
 from sai_bench.detector import Detector
 from sai_bench.errors import OutputError, WeightsError
+from sai_bench.networks import arrays_of, build_parts
 from sai_bench.progress import Reporter
 from sai_bench.running import open_context
 from sai_bench.sphere import mic_array
+from sai_bench.stages.fitting import prior_of_file
 from sai_bench.weights import read_weights, write_weights
 from sai_bench.weights_of_systems import check_weights, export_weights
 
@@ -61,6 +63,21 @@ def test_a_changed_config_is_reported_key_by_key(tiny_spec, exported):
     assert "system.backbone.channels: the file has 3, the spec 5" in message
     assert "system.front_end.hop_samples: the file has" in message
     assert "system.decoder" not in message
+
+
+def test_weights_of_a_prior_that_was_swapped_do_not_stand_in_the_way(tiny_spec, tmp_path):
+    path = tmp_path / "both.safetensors"
+    resolved = tiny_spec().resolved()["system"]
+    tensors = {kind: arrays_of(part) for kind, part in build_parts(tiny_spec().system, 5).items()}
+    tensors = {kind: named for kind, named in tensors.items() if named}
+    components = {kind: resolved[kind] for kind in ("front_end", "backbone", "decoder")}
+    other = {"use": "log_mel_linear", "mel_bands": 7}
+    write_weights(path, tensors | {"prior": {"w": np.zeros(2)}}, components | {"prior": other})
+    spec = tiny_spec(f"system.weights={path}", "seed=99")
+    np.testing.assert_array_equal(detector_output(spec)["scores"], detector_output(tiny_spec())["scores"])
+    assert prior_of_file(spec) is None
+    with pytest.raises(WeightsError, match=r"system\.prior\.mel_bands: the file has 7, the spec 40"):
+        prior_of_file(tiny_spec(f"system.weights={path}", "system.prior={use: log_mel_linear}"))
 
 
 def test_other_tensors_are_reported_name_by_name(tiny_spec, tmp_path):
