@@ -145,12 +145,21 @@ def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
     return dataset
 
 
-def fitted_prior(spec: Spec, context: Context) -> FittedPrior | None:
-    """Return the prior's weights, None if it needs none; data are made ready only if it must be fitted."""
+def fitted_prior(spec: Spec, context: Context, dataset: Dataset | None = None) -> FittedPrior | None:
+    """Return the prior's weights, from the spec's weights file or by a fit; None if it needs none.
+
+    Args:
+        spec: declares the system.
+        context: cache, workers, reporter.
+        dataset: ready to be used; None: it is made ready if the prior must be fitted.
+    """
     if not needs_fit(spec):
         return None
     given = prior_of_file(spec)
-    return given or fit_prior(spec, prepare_data(spec, context.workers, context.reporter), context)
+    if given is not None:
+        context.reporter.line(f"fit: prior {spec.require_system().prior.name} from {given.source.name}")
+        return given
+    return fit_prior(spec, dataset or prepare_data(spec, context.workers, context.reporter), context)
 
 
 def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
@@ -170,7 +179,7 @@ def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
 def run_system(name: str, spec: Spec, dataset: Dataset, context: Context, *, scoring: bool) -> SystemRun:
     """Fit, predict and perhaps score one system on the split that its spec evaluates."""
     recordings = _recordings(spec, dataset, context, labelled=scoring)
-    fitted = fit_prior(spec, dataset, context)
+    fitted = fitted_prior(spec, context, dataset)
     predicted = predict(spec, recordings, fitted, context)
     scored = score(spec, recordings, predicted.predictions, context) if scoring else None
     return SystemRun(name, spec, dataset, recordings, fitted, predicted, scored)

@@ -21,14 +21,11 @@ def train(
 ) -> None:
     """Fit whatever a spec's system needs fitted; later commands reuse the weights."""
     from sai_bench.progress import ConsoleReporter
-    from sai_bench.running import open_context, prepare_data
-    from sai_bench.stages.fitting import fit_prior
+    from sai_bench.running import fitted_prior, open_context
 
     loaded = load_spec_or_exit(spec, set_, plugin)
     loaded.require_system()
-    context = open_context(cache, ConsoleReporter(), workers)
-    dataset = prepare_data(loaded, context.workers, context.reporter)
-    fitted = fit_prior(loaded, dataset, context)
+    fitted = fitted_prior(loaded, open_context(cache, ConsoleReporter(), workers))
     if fitted is None:
         print(f"prior {loaded.system.prior.name} needs no fit")
     elif fitted.source is not None:

@@ -70,19 +70,13 @@ def needs_fit(spec: Spec) -> bool:
     return prior.needs_fit and prior.needs_fit_with(component.config)
 
 
-def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior | None:
-    """Fit the spec's prior to the train split, or take the stored weights; None if it needs no fit.
+def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior:
+    """Fit the spec's prior, one that needs it, to the train split, or take the stored weights.
 
     Raises:
         DatasetError: the data set has no labelled train recordings.
         StageError: the prior raised.
     """
-    if not needs_fit(spec):
-        return None
-    given = prior_of_file(spec)
-    if given is not None:
-        context.reporter.line(f"fit: prior {spec.require_system().prior.name} from {given.source.name}")
-        return given
     component = spec.require_system().prior
     recordings = _train_recordings(dataset, component.name, context)
     key = key_of(
