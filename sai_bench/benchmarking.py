@@ -11,7 +11,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ from sai_bench.description import describe
 from sai_bench.detector import Detector
 from sai_bench.errors import SpecError, component_errors
 from sai_bench.export import detections_of, fuse_and_select
+from sai_bench.memory_peak import forget_memory_peak, memory_peak_bytes
 from sai_bench.predictions import encode_detections
 from sai_bench.results.environment import describe_environment
 from sai_bench.sphere import em32_array, mic_array
@@ -31,7 +31,6 @@ from sai_bench.threads import one_blas_thread
 if TYPE_CHECKING:
     from sai_bench.spec import Spec
 
-_STATUS, _FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _AFTER_EXPORT = ("compressor", "json")
 _MATRIX = 2048
 _LEVEL = 0.1  # of the noise, full scale 1
@@ -130,12 +129,12 @@ class Meter:
     def __call__(self, part: str) -> Iterator[None]:
         """Measure what happens inside as (more of) a part."""
         _finish_device()
-        _reset_peak()
+        forget_memory_peak()
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         _finish_device()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        cost = Cost(wall, cpu, _peak_memory())
+        cost = Cost(wall, cpu, memory_peak_bytes())
         self.costs[part] = self.costs[part] + cost if part in self.costs else cost
 
 
@@ -283,17 +282,3 @@ def _part_cost(
         real_time_factor=wall_s / audio_s,
         limit_s=limits.get(part),
     )
-
-
-def _reset_peak() -> None:
-    """Let the kernel measure the peak of memory anew (only Linux can)."""
-    with contextlib.suppress(OSError):
-        _FORGET_PEAK.write_text("5")
-
-
-def _peak_memory() -> int | None:
-    try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)

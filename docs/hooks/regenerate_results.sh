@@ -25,7 +25,7 @@ bf16=(--set inference.precision=bf16 --set system.prior.precision=bf16)
 "$bin/sai-bench" bench "${report[@]}" "${bf16[@]}" --json "$new/report/bench_bf16.json"
 "$bin/sai-bench" bench "${report[@]}" "${bf16[@]}" --set inference.compile=true \
   --json "$new/report/bench_bf16_compiled.json"
-"$bin/pytest" tests/benchmarks --benchmark-enable --benchmark-json="$new/benchmarks_raw.json"
+"$bin/pytest" tests/benchmarks -m "" --benchmark-enable --benchmark-json="$new/benchmarks_raw.json"
 
 cp "$new/result.json" "$new/second_run.json" "$new/mean_fusion.log" "$results"
 cp "$new/quickstart_frame.png" docs/images

@@ -8,6 +8,12 @@ from pathlib import Path
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results" / "report"
 SETTINGS = {"fp32": "float32", "bf16": "bfloat16", "bf16_compiled": "bfloat16, compiled"}
 """File of a benchmark -> what it was run with."""
+BENCHMARK_FILES = (
+    "test_spherical_attention_benchmark",
+    "test_mask_queries_benchmark",
+    "test_audiomae_benchmark",
+)
+"""Tests that time single parts of the report's system."""
 
 
 def shapes() -> str:

@@ -119,8 +119,12 @@ def quickstart_sizes() -> str:
     return _table(columns, rows)
 
 
-def benchmarks() -> str:
-    """Return the timed parts, with the figures that each benchmark reports besides its time."""
+def benchmarks(files: Sequence[str] = ()) -> str:
+    """Return the timed parts, with the figures that each benchmark reports besides its time.
+
+    Args:
+        files: names of test files (without suffix) whose benchmarks are wanted; all if empty.
+    """
     content = json.loads(BENCHMARKS.read_text())
     rows = [
         [
@@ -130,6 +134,7 @@ def benchmarks() -> str:
             str(one["rounds"]),
         ]
         for one in content["benchmarks"]
+        if not files or one["file"] in files
     ]
     machine = content["machine"]
     table = _table(["benchmark", "figures", "median ms", "rounds"], rows, text_columns=2)
@@ -148,6 +153,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "benchmarks": benchmarks,
     "report-shapes": report_tables.shapes,
     "report-costs": report_tables.costs,
+    "report-benchmarks": functools.partial(benchmarks, report_tables.BENCHMARK_FILES),
 }
 """What may stand after `table:` in a marker."""
 

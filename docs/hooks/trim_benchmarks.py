@@ -1,6 +1,6 @@
 """From what pytest-benchmark writes to the few figures that the documentation shows.
 
-    pytest tests/benchmarks --benchmark-enable --benchmark-json=benchmarks_raw.json
+    pytest tests/benchmarks -m "" --benchmark-enable --benchmark-json=benchmarks_raw.json
     python docs/hooks/trim_benchmarks.py benchmarks_raw.json docs/results/benchmarks.json
 
 The raw file also names the machine and its user's settings; they stay out.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def trimmed(raw: dict) -> dict:
-    """Return processor, Python version and, for each benchmark, median, rounds and its own figures."""
+    """Return processor, Python version and, for each benchmark, file, median, rounds and its own figures."""
     machine = raw["machine_info"]
     return {
         "machine": {
@@ -24,6 +24,7 @@ def trimmed(raw: dict) -> dict:
         },
         "benchmarks": [
             {
+                "file": Path(one["fullname"].partition("::")[0]).stem,
                 "name": one["name"].removeprefix("test_").replace("_", " "),
                 "rounds": one["stats"]["rounds"],
                 "median_s": one["stats"]["median"],

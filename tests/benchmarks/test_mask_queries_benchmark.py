@@ -53,21 +53,26 @@ def test_folded_masked_attention_is_at_least_3_times_faster_than_multihead_atten
 
 
 @torch.inference_mode()
-def test_masks_of_two_candidates_a_frame_take_a_fifth_of_the_time_of_all_16_or_less(
-    benchmark, best_seconds, label_frames
+@pytest.mark.parametrize(("kept", "least_ratio"), [(1, 8), (2, 5), (3, 3), (6, 2)])
+def test_masks_of_kept_candidates_take_a_share_of_the_time_of_all_16(
+    benchmark, best_seconds, label_frames, kept, least_ratio
 ):
+    """6 a frame are as many as the export takes; one batch of everything is what a plain module would do."""
     decoder = MaskQueries(MaskQueriesConfig(layers=1), SphereSpec("embedding", 16, 45, 90))
     candidates = decoder(torch.randn(1, label_frames, 16, 45, 90))
 
-    def masks_of(queries):
-        chosen = torch.cartesian_prod(torch.arange(1), torch.arange(label_frames), torch.arange(queries))
-        return lambda: candidates.masks(chosen)
+    def first(queries):
+        return torch.cartesian_prod(torch.arange(1), torch.arange(label_frames), torch.arange(queries))
 
-    kept_s = _timed(benchmark, best_seconds, masks_of(2))
-    ratio = best_seconds(masks_of(16)) / kept_s
+    kept_s = _timed(benchmark, best_seconds, lambda: candidates.masks(first(kept)))
+    all_s = best_seconds(lambda: candidates.masks(first(16)))
+    one_batch_s = best_seconds(lambda: candidates.mask_levels(first(16))[-1].sigmoid())
 
-    benchmark.extra_info["times_faster_than_all_16"] = round(ratio, 1)
-    assert ratio > 5
+    benchmark.extra_info["times_faster_than_all_16"] = round(all_s / kept_s, 1)
+    benchmark.extra_info["times_faster_than_all_16_in_one_batch"] = round(one_batch_s / kept_s, 1)
+    assert all_s > least_ratio * kept_s
+    if benchmark.enabled:
+        assert one_batch_s > 5 * kept_s
 
 
 def _timed(benchmark, best_seconds, call):

@@ -131,6 +131,7 @@ def test_trimmed_benchmarks_keep_the_figures_and_drop_who_measured(hooks):
         "benchmarks": [
             {
                 "name": "test_speed_of_it",
+                "fullname": "tests/benchmarks/test_it_benchmark.py::test_speed_of_it",
                 "stats": {"median": 0.5, "rounds": 7, "data": [0.5]},
                 "extra_info": {"times_faster": 3},
             }
@@ -139,7 +140,13 @@ def test_trimmed_benchmarks_keep_the_figures_and_drop_who_measured(hooks):
     trimmed = hooks.trim_benchmarks.trimmed(raw)
     assert trimmed["machine"] == {"cpu": "CPU X", "logical_cores": 4, "python": "3.12.1"}
     assert trimmed["benchmarks"] == [
-        {"name": "speed of it", "rounds": 7, "median_s": 0.5, "figures": {"times_faster": 3}}
+        {
+            "file": "test_it_benchmark",
+            "name": "speed of it",
+            "rounds": 7,
+            "median_s": 0.5,
+            "figures": {"times_faster": 3},
+        }
     ]
     assert "somebodys" not in json.dumps(trimmed)
 
