@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ComponentConfig,
         DecoderConfig,
         FrontEndConfig,
+        LossConfig,
         SpecPath,
     )
     from sai_bench.interfaces import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         Metric,
         Prior,
         Recording,
+        RenderedRecording,
         SphereSpec,
     )
     from sai_bench.spec import load_spec
@@ -49,6 +51,7 @@ _HOMES = {
         "ComponentConfig",
         "DecoderConfig",
         "FrontEndConfig",
+        "LossConfig",
         "SpecPath",
     ),
     "sai_bench.interfaces": (
@@ -65,6 +68,7 @@ _HOMES = {
         "Metric",
         "Prior",
         "Recording",
+        "RenderedRecording",
         "SphereSpec",
     ),
     "sai_bench.spec": ("load_spec",),

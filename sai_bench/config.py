@@ -50,8 +50,15 @@ class BackboneConfig(ComponentConfig):
         raise TypeError(f"{type(self).__name__} does not define output(features) -> SphereSpec")
 
 
+class LossConfig(ComponentConfig):
+    """Which losses a decoder is trained with, and their weights: the keys of a training stage's `losses`."""
+
+
 class DecoderConfig(ComponentConfig):
     """Config of a decoder; also tells the wiring check what it takes and produces."""
+
+    losses: ClassVar[type[LossConfig] | None] = None
+    """The keys of `losses` in a training stage; None: this decoder cannot be trained."""
 
     def output(self, sphere: SphereSpec) -> CandidateSpec:
         """Return what this decoder makes of `sphere`. Must not import torch.
