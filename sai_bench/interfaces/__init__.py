@@ -16,9 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sai_bench.interfaces.after_detection import Compressor, Fusion
+from sai_bench.interfaces.backbone import Backbone
+from sai_bench.interfaces.candidates import Candidates
+from sai_bench.interfaces.compressor import Compressor
 from sai_bench.interfaces.dataset import Dataset, Recording, RenderedRecording
-from sai_bench.interfaces.detector import Backbone, Candidates, Decoder, FrontEnd
+from sai_bench.interfaces.decoder import Decoder
+from sai_bench.interfaces.front_end import FrontEnd
+from sai_bench.interfaces.fusion import Fusion
 from sai_bench.interfaces.metric import AnnotationRole, Metric
 from sai_bench.interfaces.prior import Example, Prior
 from sai_bench.interfaces.promises import CandidateSpec, FeatureSpec, SphereSpec
