@@ -4,6 +4,9 @@ The hash covers a file and every module that it imports, directly or not, if tha
 of a package that registers components, of the file's own package, or the user's own code (importable from
 anywhere but the standard library and the folder of installed packages). Installed libraries are not followed:
 their versions are part of the keys. Nothing is imported; sources are found and parsed.
+
+A facade only gathers names from their modules: `from sai_bench.interfaces import Fusion` leads to the module
+of Fusion and to none of the others.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from pathlib import Path
 from sai_bench.hookspec import ENTRY_POINT_GROUP
 
 CORE = "sai_bench"
+
+_FACADES = (CORE, "sai_bench.interfaces")
 
 
 def code_fingerprint(*starts: str | Path) -> str:
@@ -137,12 +142,27 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            names = [alias.name for alias in node.names]
+            if base in _FACADES and package != base and "*" not in names:
+                yield from (_homes(base).get(name, f"{base}.{name}") for name in names)
+            else:
+                yield base
+                yield from (f"{base}.{name}" for name in names)
         elif isinstance(node, ast.If) and _is_type_checking(node.test):
             waiting.extend(node.orelse)
         else:
             waiting.extend(ast.iter_child_nodes(node))
+
+
+@functools.cache
+def _homes(facade: str) -> dict[str, str]:
+    """Return the module of each name that a facade gathers, also of those that it loads on first use."""
+    homes = {}
+    for node in ast.walk(ast.parse(_source_path(facade).read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{CORE}."):
+            further = _homes(node.module) if node.module in _FACADES else {}
+            homes |= {alias.name: further.get(alias.name, node.module) for alias in node.names}
+    return homes
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

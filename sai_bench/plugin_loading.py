@@ -70,7 +70,7 @@ def add_plugin_file(loaded: LoadedPlugins, path: Path) -> None:
     if loaded.files.get(place) == sha256:
         return
     try:
-        origin = Origin(str(path), path.resolve(), code_fingerprint("sai_bench.interfaces", path))
+        origin = Origin(str(path), path.resolve(), code_fingerprint(path))
         registrar = _call_hook(_run_file(path, content, sha256), origin)
     except PluginError:
         raise

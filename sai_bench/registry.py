@@ -91,10 +91,15 @@ class Registration:
 
         Once the class is imported this is the code of that moment: Python does not notice later edits.
         """
-        own = [] if self.origin.code_sha256 is None else [self.origin.code_sha256]
+        from sai_bench.interfaces import KIND_CLASSES
+
+        # The base class does part of every component's work.
+        parts = [_code_of_module(KIND_CLASSES[self.kind].__module__)]
+        if self.origin.code_sha256 is not None:
+            parts.append(self.origin.code_sha256)
         if isinstance(self.target, str):
-            own.append(_code_of_module(self.target.partition(":")[0]))
-        return own[0] if len(own) == 1 else hashlib.sha256("".join(own).encode()).hexdigest()
+            parts.append(_code_of_module(self.target.partition(":")[0]))
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def load_config(self) -> type[ComponentConfig]:
         """Import and return the component's config model."""
@@ -135,8 +140,7 @@ def _code_of_module(module: str) -> str:
     from sai_bench.code_fingerprint import code_fingerprint
 
     try:
-        # The base classes do part of every component's work.
-        return _CODE_AT_IMPORT.get(module) or code_fingerprint("sai_bench.interfaces", module)
+        return _CODE_AT_IMPORT.get(module) or code_fingerprint(module)
     except ModuleNotFoundError as error:
         raise PluginError(f"{error}. Install the package that a component comes from.") from error
 

@@ -80,13 +80,32 @@ def test_a_plugin_file_changes_with_what_it_imports(tmp_path, monkeypatch):
     assert module.code_fingerprint(plugin) == without
 
 
+def hashed_modules(monkeypatch, start):
+    """Names of the modules whose code determines a hash."""
+    hashed = set()
+    original = module._parsed
+    monkeypatch.setattr(module, "_parsed", lambda path, name: hashed.add(name) or original(path, name))
+    module.code_fingerprint(start)
+    return hashed
+
+
+@pytest.mark.parametrize("line", ["from sai_bench import Fusion", "from sai_bench.interfaces import Fusion"])
+def test_a_name_of_a_facade_leads_to_its_own_module_alone(tmp_path, monkeypatch, line):
+    plugin = tmp_path / "my_fusion.py"
+    plugin.write_text(f"{line}\n")
+    assert hashed_modules(monkeypatch, plugin) == {"file my_fusion.py", "sai_bench.interfaces.fusion"}
+
+
+def test_a_fusion_rule_does_not_hang_on_how_predictions_are_read(monkeypatch):
+    hashed = hashed_modules(monkeypatch, "sai_bench_builtin.fusions.power")
+    assert hashed >= {"sai_bench.interfaces.fusion", "sai_bench_builtin.configs.fusion"}
+    assert not hashed & {"sai_bench.predictions", "sai_bench.point_text", "sai_bench.interfaces"}
+
+
 def test_a_plugin_changes_with_the_built_in_class_that_it_extends(tmp_path, monkeypatch):
     plugin = tmp_path / "my_decoder.py"
     plugin.write_text("from sai_bench_builtin.decoders.peak_regions import PeakRegions\n")
-    hashed = []
-    original = module._parsed
-    monkeypatch.setattr(module, "_parsed", lambda path, name: hashed.append(name) or original(path, name))
-    module.code_fingerprint(plugin)
+    hashed = hashed_modules(monkeypatch, plugin)
     assert "sai_bench_builtin.decoders.peak_regions" in hashed
     assert "sai_bench.upsampling" in hashed
     assert not [name for name in hashed if name.startswith(("torch", "numpy", "pydantic"))]
