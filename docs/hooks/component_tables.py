@@ -14,6 +14,7 @@ from sai_bench.plugin_loading import load_plugins
 from sai_bench.registry import KINDS, Registration
 from sai_bench.spec.key_tables import KeyRow, key_rows
 from sai_bench.spec.models import EvaluationKeys, ExportSettings, Header, InferenceSettings, SystemKeys
+from sai_bench.spec.training_settings import DetectorStageSettings, PriorStageSettings
 
 BUILT_IN = "sai_bench_builtin."
 
@@ -46,6 +47,8 @@ COMPONENTS: dict[str, Callable[[], str]] = {
 SECTIONS: dict[str, Callable[[], str]] = {
     "header": functools.partial(keys_table, Header),
     "system": functools.partial(keys_table, SystemKeys),
+    "training-detector": functools.partial(keys_table, DetectorStageSettings),
+    "training-prior": functools.partial(keys_table, PriorStageSettings),
     "inference": functools.partial(keys_table, InferenceSettings),
     "export": functools.partial(keys_table, ExportSettings),
     "evaluation": functools.partial(keys_table, EvaluationKeys),

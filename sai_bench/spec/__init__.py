@@ -14,15 +14,19 @@ from sai_bench.spec.models import (
     SystemSpec,
 )
 from sai_bench.spec.spec import Spec, load_spec
+from sai_bench.spec.training_settings import DetectorStageSettings, PriorStageSettings, TrainingStage
 
 __all__ = [
     "SYSTEM_KINDS",
     "ComponentSpec",
+    "DetectorStageSettings",
     "EvaluationSettings",
     "ExportSettings",
     "InferenceSettings",
+    "PriorStageSettings",
     "Spec",
     "SystemSpec",
+    "TrainingStage",
     "load_spec",
     "spec_json_schema",
 ]

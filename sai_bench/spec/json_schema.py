@@ -18,6 +18,7 @@ from sai_bench.spec.models import (
     InferenceSettings,
     SystemKeys,
 )
+from sai_bench.spec.training_settings import STAGE_NAME, STAGE_SETTINGS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VARIANT_NAME = "[a-z0-9_]+"
@@ -60,6 +61,7 @@ class _Builder:
         sections = {
             "data": components["dataset"],
             "system": system,
+            "training": self._training(flavour),
             "inference": _plain(InferenceSettings),
             "export": _plain(ExportSettings),
             "evaluation": evaluation,
@@ -79,6 +81,47 @@ class _Builder:
             system["required"] = list(SYSTEM_KINDS)
             document["dependentRequired"] = {"system": ["name"]}
         return document
+
+    def _training(self, flavour: str) -> dict:
+        """Describe `training`: stage name -> keys of a stage that trains the detector or the prior."""
+        stages = []
+        for part, model in STAGE_SETTINGS.items():
+            schema = model.model_json_schema(ref_template="#/$defs/training:{model}")
+            self.definitions |= {f"training:{k}": v for k, v in schema.pop("$defs", {}).items()}
+            schema["properties"]["data"] = {"$ref": f"#/$defs/dataset.{flavour}"}
+            if part == "detector":
+                schema["properties"]["losses"] = {
+                    "description": "Which losses the decoder is trained with, and their weights.",
+                    "anyOf": self._losses(),
+                }
+            else:
+                schema["required"] = ["trains"]
+            if flavour == "inherited":
+                schema.pop("required", None)
+            stages.append(schema)
+        return {
+            "description": "Stages of training in the order in which they run: name -> keys; null: dropped.",
+            "type": ["object", "null"],
+            "propertyNames": {"pattern": f"^{STAGE_NAME}$"},
+            "additionalProperties": {"anyOf": [*stages, {"type": "null"}]},
+        }
+
+    def _losses(self) -> list[dict]:
+        """Return the loss keys of every decoder that can be trained."""
+        found = []
+        for component in self._components("decoder"):
+            try:
+                model = component.load_config().losses
+                schema = model and model.model_json_schema(
+                    ref_template=f"#/$defs/losses.{component.name}:{{model}}"
+                )
+            except Exception:  # `_component` says what is wrong with this plugin's config
+                continue
+            if schema:
+                nested = schema.pop("$defs", {})
+                self.definitions |= {f"losses.{component.name}:{k}": v for k, v in nested.items()}
+                found.append(schema)
+        return found or [{"type": "object"}]
 
     def _add_variants(self, document: dict, flavour: str) -> None:
         """Describe `variants`: the same keys once more, as dotted paths."""
@@ -105,7 +148,7 @@ class _Builder:
                 "type": "object",
                 "properties": loose | paths,
                 # Keys below a component's own keys are checked when the spec is loaded.
-                "patternProperties": {r"^(data|system\.\w+)\.\w+\.": True},
+                "patternProperties": {r"^(data|system\.\w+)\.\w+\.": True, r"^training\.\w+": True},
                 "additionalProperties": False,
             },
         }

@@ -26,10 +26,11 @@ from sai_bench.spec.models import (
     relative_to_folder,
 )
 from sai_bench.spec.problems import Mark, Problem, shown_path, spec_error
+from sai_bench.spec.training_settings import TrainingStage
 from sai_bench.spec.validation import Sections, validate
 from sai_bench.spec.yaml_source import Node, describe
 
-_IN_VARIANTS = ("seed", "data", "system", "inference", "export", "evaluation")
+_IN_VARIANTS = ("seed", "data", "system", "training", "inference", "export", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Spec:
         seed: seed of everything random.
         data: the data set, None in a spec without one.
         system: None in a fragment.
+        training: stages in the order in which they run; none if nothing is trained.
         inference: how recordings go through the detector.
         export: what becomes a detection.
         evaluation: what is scored.
@@ -54,6 +56,7 @@ class Spec:
     seed: int
     data: ComponentSpec | None
     system: SystemSpec | None
+    training: tuple[TrainingStage, ...]
     inference: InferenceSettings
     export: ExportSettings
     evaluation: EvaluationSettings
@@ -84,16 +87,23 @@ class Spec:
     def _sections(self) -> dict:
         optional = {"data": self.data, "system": self.system}
         return {key: part.resolved() for key, part in optional.items() if part is not None} | {
+            **self._training(),
             "inference": self.inference.model_dump(mode="json"),
             "export": self.export.model_dump(mode="json"),
             "evaluation": self.evaluation.resolved(),
         }
 
+    def _training(self) -> dict:
+        stages = {stage.name: stage.resolved() for stage in self.training}
+        return {"training": stages} if stages else {}
+
     def parts(self) -> dict[str, object]:
         """Return what a variant may change, resolved, by dotted path: each component and section a value."""
         parts = {"seed": self.seed, **self._sections()}
-        system = parts.pop("system", {})
-        return parts | {f"system.{key}": value for key, value in system.items()}
+        for section in ("system", "training"):
+            inner = parts.pop(section, {})
+            parts |= {f"{section}.{key}": value for key, value in inner.items()}
+        return parts
 
     @property
     def sha256(self) -> str:
@@ -211,6 +221,7 @@ class _Reader:
             seed=sections.header.seed,
             data=sections.data,
             system=sections.system,
+            training=sections.training,
             inference=sections.inference,
             export=sections.export,
             evaluation=sections.evaluation,
@@ -281,6 +292,7 @@ def _malformed_changes(name: str, changes: Node) -> list[Problem]:
 
 
 def _differences(spec: Spec, variant: Spec) -> dict:
-    """Return what a variant changes, as dotted path -> value: a whole component or section each."""
-    old = spec.parts()
-    return {path: value for path, value in variant.parts().items() if old.get(path) != value}
+    """Return what a variant changes, as dotted path -> value: a component, a stage or a section each."""
+    old, new = spec.parts(), variant.parts()
+    dropped = {path: None for path in old if path not in new and path.startswith("training.")}
+    return dropped | {path: value for path, value in new.items() if old.get(path) != value}

@@ -1,4 +1,8 @@
-"""The validated `training` section of a spec: stages, one after the other, as in Table 1 of the report."""
+"""The validated `training` section of a spec: stages by name, in the order in which they run.
+
+A stage trains the detector (its front end, backbone and decoder together) or the prior; see Table 1 of the
+report.
+"""
 
 from __future__ import annotations
 
@@ -83,9 +87,6 @@ class ScheduleSettings(Settings):
 class DetectorStageSettings(Settings):
     """One stage of training front end, backbone and decoder."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)
-    """What the stage is called in folders and logs."""
-
     trains: Literal["detector"] = "detector"
     """Which part learns."""
 
@@ -162,14 +163,17 @@ class DetectorStageSettings(Settings):
 class PriorStageSettings(Settings):
     """The stage that fits the prior; how it learns stands among the prior's own keys."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)
-    """What the stage is called."""
-
-    trains: Literal["prior"]
+    trains: Literal["prior"] = "prior"
     """Which part learns."""
 
     split: str = Field("train", min_length=1)
     """The split of the data set that is learned from."""
+
+
+STAGE_NAME = "[a-z][a-z0-9_]*"
+
+STAGE_SETTINGS = {"detector": DetectorStageSettings, "prior": PriorStageSettings}
+"""What a stage trains -> its keys, besides `data` and, for a detector, `losses`."""
 
 
 @dataclass(frozen=True)
@@ -177,21 +181,18 @@ class TrainingStage:
     """One stage: its settings, its data set and, for a detector, the losses of its decoder.
 
     Attributes:
+        name: what it is called in folders and logs.
         settings: everything with fixed keys.
         data: the stage's own data set, None: the spec's.
         losses: the decoder's loss config, None for a prior.
         folder: the spec's folder, which paths in `resolved()` are relative to.
     """
 
+    name: str
     settings: DetectorStageSettings | PriorStageSettings
     data: ComponentSpec | None = None
     losses: LossConfig | None = None
     folder: Path = field(default=Path(), repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """Return what the stage is called."""
-        return self.settings.name
 
     @property
     def trains_detector(self) -> bool:
@@ -203,18 +204,8 @@ class TrainingStage:
         plain = self.settings.model_dump(mode="json")
         if plain.get("initial_weights"):
             plain["initial_weights"] = relative_to_folder(self.settings.initial_weights, self.folder)
-        optional = {"data": self.data.resolved() if self.data else None}
+        if self.data is not None:
+            plain["data"] = self.data.resolved()
         if self.losses is not None:
-            optional["losses"] = self.losses.model_dump(mode="json")
-        return plain | optional
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The `training` section: stages in the order in which they run."""
-
-    stages: tuple[TrainingStage, ...] = ()
-
-    def resolved(self) -> dict:
-        """Return the section, JSON-ready."""
-        return {"stages": [stage.resolved() for stage in self.stages]}
+            plain["losses"] = self.losses.model_dump(mode="json")
+        return plain

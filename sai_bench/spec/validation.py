@@ -5,14 +5,16 @@ There is no giant union of all configs, so that a message speaks about the one c
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sai_bench.config import SourcedStr
+from sai_bench.config import LossConfig, SourcedStr
 from sai_bench.errors import PluginError, UnknownComponentError
 from sai_bench.registry import Registry
 from sai_bench.spec import wiring
@@ -29,9 +31,16 @@ from sai_bench.spec.models import (
 )
 from sai_bench.spec.problems import Mark, Problem
 from sai_bench.spec.pydantic_messages import booleans_as_numbers, explain
+from sai_bench.spec.training_settings import (
+    STAGE_NAME,
+    STAGE_SETTINGS,
+    DetectorStageSettings,
+    PriorStageSettings,
+    TrainingStage,
+)
 from sai_bench.spec.yaml_source import Node, describe
 
-SECTIONS = ("plugins", "data", "system", "inference", "export", "evaluation", "variants")
+SECTIONS = ("plugins", "data", "system", "training", "inference", "export", "evaluation", "variants")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -42,6 +51,7 @@ class Sections:
     header: Header | None
     data: ComponentSpec | None
     system: SystemSpec | None
+    training: tuple[TrainingStage, ...] | None
     inference: InferenceSettings | None
     export: ExportSettings | None
     evaluation: EvaluationSettings | None
@@ -62,7 +72,8 @@ def validate(tree: Node, registry: Registry, folder: Path) -> tuple[Sections, li
     sections = Sections(
         header=check.header(tree),
         data=check.component("dataset", tree.child("data"), ("data",)),
-        system=check.system(tree.child("system")),
+        system=(system := check.system(tree.child("system"))),
+        training=check.training(tree.child("training"), system),
         inference=check.settings(InferenceSettings, _section(tree, "inference"), ("inference",)),
         export=check.settings(ExportSettings, _section(tree, "export"), ("export",)),
         evaluation=check.evaluation(_section(tree, "evaluation")),
@@ -169,6 +180,67 @@ class _Check:
         if general is None or None in parts.values():
             return None
         return SystemSpec(general.microphones, **parts, weights=general.weights, folder=self.folder)
+
+    def training(self, node: Node | None, system: SystemSpec | None) -> tuple[TrainingStage, ...] | None:
+        """Validate the stages in their order; null stands for an inherited stage that is dropped."""
+        if node is None or node.value is None:
+            return ()
+        if not self.is_mapping(node, ("training",)):
+            return None
+        stages = []
+        for name, child in node.value.items():
+            if not re.fullmatch(STAGE_NAME, name):
+                message = "a stage's name consists of lower case letters, digits and underscores."
+                self.report(child.mark, ("training", name), message)
+            elif child.value is not None:
+                stages.append(self.stage(name, child, system))
+        return None if None in stages else tuple(stages)
+
+    def stage(self, name: str, node: Node, system: SystemSpec | None) -> TrainingStage | None:
+        path = ("training", name)
+        if not self.is_mapping(node, path):
+            return None
+        own = {"data", "losses"}
+        trains = node.child("trains")
+        part = trains.value if trains is not None else "detector"
+        if not isinstance(part, str) or part not in STAGE_SETTINGS:
+            message = f"expected 'detector' or 'prior', got {describe(trains)}."
+            self.report(trains.mark, (*path, "trains"), message)
+            return None
+        model = STAGE_SETTINGS[part]
+        keys = Node({k: child for k, child in node.value.items() if k not in own}, node.mark)
+        settings = self.settings(model, keys, path, also_known=tuple(own))
+        data = self.component("dataset", node.child("data"), (*path, "data"))
+        losses = self.losses(node, path, system) if model is DetectorStageSettings else None
+        if model is PriorStageSettings and node.child("losses") is not None:
+            message = "a prior learns by its own keys, below system.prior. Remove this."
+            self.report(node.child("losses").mark, (*path, "losses"), message)
+        if settings is None or (data is None and node.child("data") is not None):
+            return None
+        return TrainingStage(name, settings, data, losses, self.folder)
+
+    def losses(self, node: Node, path: tuple[str, ...], system: SystemSpec | None) -> LossConfig | None:
+        """Validate the losses of a stage with the model that its decoder names."""
+        if system is None:
+            return None
+        decoder = system.decoder
+        if not system.networks() or decoder.config.losses is None:
+            message = (
+                f"decoder '{decoder.name}' cannot be trained. Take one that can "
+                f"({', '.join(self.trainable_decoders()) or 'none is registered'}) or remove this stage."
+            )
+            self.report(node.mark, path, message)
+            return None
+        return self.settings(decoder.config.losses, _section(node, "losses"), (*path, "losses"))
+
+    def trainable_decoders(self) -> list[str]:
+        """Return the decoders whose config names losses."""
+        found = []
+        for name in self.registry.names("decoder"):
+            with contextlib.suppress(PluginError):
+                if self.registry.get("decoder", name).load_config().losses is not None:
+                    found.append(name)
+        return found
 
     def evaluation(self, node: Node) -> EvaluationSettings | None:
         if not self.is_mapping(node, ("evaluation",)):

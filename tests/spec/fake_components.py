@@ -7,7 +7,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import sai_bench
-from sai_bench.config import BackboneConfig, ComponentConfig, DecoderConfig, FrontEndConfig, SpecPath
+from sai_bench.config import (
+    BackboneConfig,
+    ComponentConfig,
+    DecoderConfig,
+    FrontEndConfig,
+    LossConfig,
+    SpecPath,
+)
 from sai_bench.errors import WiringError
 from sai_bench.interfaces import CandidateSpec, FeatureSpec, SphereSpec
 
@@ -38,11 +45,24 @@ class PowerMapConfig(BackboneConfig):
         return SphereSpec("steered_power", 1, 18, 36)
 
 
+class PeaksLosses(LossConfig):
+    dice: float = Field(5.0, ge=0)
+    """Weight of the Dice loss."""
+
+
 class PeaksConfig(DecoderConfig):
+    learned = True
+    losses = PeaksLosses
+
     masks: int = Field(4, ge=1)
 
     def output(self, sphere: SphereSpec) -> CandidateSpec:
         return CandidateSpec(self.masks, 13 * self.masks, sphere.height, sphere.width)
+
+
+class FixedPeaksConfig(DecoderConfig):
+    def output(self, sphere: SphereSpec) -> CandidateSpec:
+        return CandidateSpec(4, 52, sphere.height, sphere.width)
 
 
 class SilentDecoderConfig(DecoderConfig):
@@ -102,6 +122,7 @@ COMPONENTS = {
     ("front_end", "mel"): MelConfig,
     ("backbone", "power_map"): PowerMapConfig,
     ("decoder", "peaks"): PeaksConfig,
+    ("decoder", "fixed_peaks"): FixedPeaksConfig,
     ("decoder", "silent"): SilentDecoderConfig,
     ("prior", "flat"): FlatConfig,
     ("prior", "learned"): LearnedConfig,

@@ -32,6 +32,10 @@ GOOD = {
         "fusion": {"use": "exponent", "alpha": 0.5},
         "compressor": {"use": "keep"},
     },
+    "training": {
+        "rooms": {"steps": 9, "losses": {"dice": 1.0}, "optimiser": {"learning_rate": 0.01}},
+        "prior": {"trains": "prior", "data": {"use": "rooms", "folder": "../other"}},
+    },
     "inference": {"segment_s": 2.0},
     "export": {"detections_per_frame": 3},
     "evaluation": {"split": "test", "metrics": [{"use": "june", "alpha": 1}], "pictures": 0},
@@ -49,7 +53,8 @@ def validator(fakes) -> Draft202012Validator:
 LOADER_CASES = (
     "name", "seed", "plugins", "data", "data/folder", "data/use", "system", "system/prior",
     "system/prior/use", "system/prior/layers", "system/prior/weights", "system/prior/gains",
-    "system/fusion/alpha", "inference",
+    "system/fusion/alpha", "inference", "training", "training/rooms", "training/rooms/losses",
+    "training/prior/trains",
     "inference/segment_s", "evaluation", "evaluation/metrics", "evaluation/metrics/0", "variants",
     "variants/v", "variants/v/system.prior", "extends", "anything",
 )  # fmt: skip
@@ -93,7 +98,13 @@ def test_the_schema_is_valid_json_schema_and_plain_json(fakes):
         ("system/prior/weights", "w.npz"), ("evaluation/metrics", []), ("inference/context_s", 0),
         ("system/prior/layers/0/rate", 0.5), ("variants/v/system.prior", {"use": "learned", "gains": {}}),
         ("variants/v/system.prior.use", "flat"), ("variants/v/seed", 4), ("variants/v/data.recordings", 2),
+        ("training", None), ("training", {}), ("training/rooms", {"steps": 1}), ("training/prior/split", "x"),
+        ("variants/v/training.rooms.steps", 4),
         # wrong ones
+        ("training/rooms/steps", None), ("training/rooms/steps", 0), ("training/rooms/trains", "all"),
+        ("training/rooms/losses/dyce", 1), ("training/rooms/losses", 3), ("training/prior/losses", {}),
+        ("training/prior/steps", 3), ("training/Bad name", {"steps": 1}), ("training", []),
+        ("training/rooms/optimiser/learning_rate", 0), ("training/prior/data", {"use": "rooms"}),
         ("sed", 1), ("seed", -1), ("seed", "x"), ("name", 3), ("name", "a b"), ("system/prior", None),
         ("system/prior", {}), ("system/prior/use", "lerned"), ("system/prior/alpha", 1),
         ("data/folder", None), ("data/recordings", 0), ("system/front_end/taper", "ham"),

@@ -40,7 +40,7 @@ system:
 def test_five_mistakes_are_all_reported_with_lines_and_suggestions(folder):
     assert folder.problems_of(FIVE_MISTAKES) == [
         "s.yaml:5: system.front_end.windw_ms: unknown key. Did you mean 'window_ms'?",
-        "s.yaml:7: system.decoder.use: Unknown decoder 'peeks'. Did you mean 'peaks'? Available: peaks, silent.",
+        "s.yaml:7: system.decoder.use: Unknown decoder 'peeks'. Did you mean 'peaks'? Available: fixed_peaks, peaks, silent.",
         "s.yaml:11: system.fusion.alpha: expected a number of at most 1, got 1.5.",
         "s.yaml:12: system.fusion.floor: expected a number, got the text 'low'.",
         "s.yaml:13: system.fusion.alpha: duplicate key; it also stands on line 11. Keep one of them.",
