@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from sai_bench.errors import OutputError
 from sai_bench.files import write_atomically
+from sai_bench.folder_lock import folder_lock
 
 RECORD = "result.json"
 SUMMARY = "summary.md"
 INDEX = "files.json"
-_LOCK = ".lock"
 
 
 class RunFolder:
@@ -38,24 +38,8 @@ class RunFolder:
         Raises:
             OutputError: another run holds the lock.
         """
-        try:
-            import fcntl
-        except ImportError:  # not on this operating system: two runs at once are the user's risk
-            yield
-            return
-        with open(self.path / _LOCK, "w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise OutputError(
-                    f"{self.path}: another run is writing here. Wait for it, or choose another folder with "
-                    "--out."
-                ) from error
-            except OSError as error:
-                raise OutputError(
-                    f"{self.path}: cannot be locked ({error.strerror or error}). Expected a file system with "
-                    "locks; choose another folder with --out."
-                ) from error
+        advice = {"doing": "another run is writing here", "otherwise": "choose another folder with --out"}
+        with folder_lock(self.path, **advice):
             yield
 
     @contextmanager
