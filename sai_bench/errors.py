@@ -46,11 +46,22 @@ class AnnotationError(SaiBenchError):
 
 
 class DatasetError(SaiBenchError):
-    """A data set is missing, incomplete or contradicts its manifest."""
+    """A data set is missing, incomplete or contradicts its manifest.
+
+    Carries what is wrong with single files or recordings, a line each, if that is known.
+    """
+
+    def __init__(self, message: str, problems: Iterable[str] = ()):
+        self.problems = tuple(problems)
+        super().__init__("\n".join([message, *self.problems]))
 
 
 class WeightsError(SaiBenchError):
     """Weights are missing or do not belong to the component that should use them."""
+
+
+class DeviceError(SaiBenchError):
+    """A device that is asked for is not there."""
 
 
 class OutputError(SaiBenchError):
@@ -79,6 +90,12 @@ class ContractError(SaiBenchError):
     exit_code = 1
 
 
+class TrainingError(SaiBenchError):
+    """Training cannot go on, such as after a loss that is not a number."""
+
+    exit_code = 1
+
+
 @contextmanager
 def component_errors(doing: str) -> Iterator[None]:
     """Turn whatever a component raises (a plugin may even call sys.exit) into a StageError.
@@ -98,6 +115,11 @@ def component_errors(doing: str) -> Iterator[None]:
             f"{doing} ({type(error).__name__}: {error}). What was finished "
             "before is kept: repair the component and run the same command again."
         ) from error
+
+
+def one_line(text: str) -> str:
+    """Return a message with what would take it apart, such as line breaks in file names, written as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

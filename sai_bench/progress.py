@@ -20,8 +20,8 @@ class Reporter:
 
     @contextmanager
     def task(self, title: str) -> Iterator[Progress]:
-        """Report a piece of long work; call what you get with (done, total)."""
-        yield lambda done, total: None
+        """Report a piece of long work; call what you get with (done, total), and perhaps a few words more."""
+        yield lambda done, total, note="": None
 
 
 class ConsoleReporter(Reporter):
@@ -51,20 +51,24 @@ class ConsoleReporter(Reporter):
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
         )
         with Bar(*columns, console=Console(file=self._stream), transient=True) as bar:
-            shown = bar.add_task(title, total=None)
-            yield lambda done, total: bar.update(shown, completed=done, total=total)
+            shown = bar.add_task(title, total=None, note="")
+            yield lambda done, total, note="": bar.update(shown, completed=done, total=total, note=note)
 
     def _plain(self, title: str) -> Progress:
         begun = last = time.monotonic()
+        first = None
 
-        def report(done: int, total: int) -> None:
-            nonlocal last
+        def report(done: int, total: int, note: str = "") -> None:
+            nonlocal last, first
             now = time.monotonic()
-            if done and done < total and now - last >= self._every_s:
+            if first is None:  # work that goes on begins with what was done before
+                first = done
+            if done > first and done < total and now - last >= self._every_s:
                 last = now
-                left = (now - begun) / done * (total - done)
-                self.line(f"{title}: {done} of {total}, about {left:.0f} s left")
+                left = (now - begun) / (done - first) * (total - done)
+                self.line(f"{title}: {done} of {total}, about {left:.0f} s left{note and f', {note}'}")
 
         return report

@@ -47,6 +47,16 @@ def match(prediction: SetPrediction, targets: SetTargets, costs: MatchingCosts) 
     return torch.from_numpy(matches).to(targets.classes.device)
 
 
+def pairs_of(matches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return set, target slot and candidate [m] of each target that found a candidate.
+
+    Args:
+        matches: [n, T], from `match`.
+    """
+    number, slot = (matches != UNMATCHED).nonzero(as_tuple=True)
+    return number, slot, matches[number, slot]
+
+
 @torch.no_grad()
 def matching_cost(prediction: SetPrediction, targets: SetTargets, costs: MatchingCosts) -> torch.Tensor:
     """Return the cost [n, Q, T] of giving each target to each candidate.

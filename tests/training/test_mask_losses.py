@@ -82,7 +82,7 @@ def test_losses_and_their_gradients_are_those_of_mask2former_on_every_pixel(monk
 
     expected = mask2former_losses(monkeypatch, layers, wanted)
     weights = LossWeights(scoring=0)
-    total, last = deep_supervision_loss(layers, wanted, MatchingCosts(), weights)
+    total, last, _ = deep_supervision_loss(layers, wanted, MatchingCosts(), weights)
 
     names = {"classification": "loss_cross_entropy", "bce": "loss_mask", "dice": "loss_dice"}
     assert last.keys() == names.keys()
@@ -190,7 +190,7 @@ def test_training_a_small_decoder_lowers_the_loss_and_reaches_every_weight(style
     totals = []
     for _ in range(80):
         _, layers = decoder.forward_layers(sphere)
-        total, _ = deep_supervision_loss(layers, wanted)
+        total, _, _ = deep_supervision_loss(layers, wanted)
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
