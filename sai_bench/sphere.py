@@ -16,27 +16,17 @@ from typing import Literal
 
 import numpy as np
 
-ROWS, COLUMNS = 180, 360
-FRAMES_PER_S = 10
-FRAME_S = 1 / FRAMES_PER_S
-SPEED_OF_SOUND_M_PER_S = 343.0
-
-CLASS_NAMES = (
-    "Female speech",
-    "Male speech",
-    "Clapping",
-    "Telephone",
-    "Laughter",
-    "Domestic sounds",
-    "Walk/footsteps",
-    "Door open/close",
-    "Music",
-    "Musical instrument",
-    "Water tap",
-    "Bell",
-    "Knock",
+from sai_bench.grid import (  # noqa: F401 - whoever needs directions needs these, too
+    CLASS_NAMES,
+    CLASSES,
+    COLUMNS,
+    FRAME_S,
+    FRAMES_PER_S,
+    ROWS,
+    check_grid,
 )
-CLASSES = len(CLASS_NAMES)
+
+SPEED_OF_SOUND_M_PER_S = 343.0
 
 
 def azimuth_deg(x):
@@ -88,17 +78,6 @@ def angle_between_deg(azimuth_a, elevation_a, azimuth_b, elevation_b):
     return np.degrees(np.arctan2(cross, np.sum(a * b, axis=-1)))
 
 
-def check_grid(height: int, width: int) -> None:
-    """Raise ValueError unless a coarse grid divides the 180 x 360 image.
-
-    Raises:
-        ValueError: a side is not a positive divisor of 180 (rows) or 360 (columns).
-    """
-    for name, size, full in (("grid_height", height, ROWS), ("grid_width", width, COLUMNS)):
-        if size < 1 or full % size:
-            raise ValueError(f"{name} = {size} does not divide {full}")
-
-
 def grid_directions(height: int, width: int):
     """Return (azimuth [width], elevation [height]) in degrees of the cell centres of a coarse grid.
 
@@ -139,7 +118,7 @@ MIC_CAPSULES_BY_YAW_DEG = {
 Capsules at azimuth + yaw see a source at azimuth - yaw, so labels shift to column x + yaw (mod 360).
 """
 
-Baffle = Literal["open", "rigid"]
+Baffle = Literal["open", "rigid", "ambisonic"]
 
 
 @dataclass(frozen=True)
@@ -147,10 +126,11 @@ class ArrayGeometry:
     """Where the capsules of a recording are.
 
     Attributes:
-        name: `mic` (4 capsules), `em32` (32 capsules) or a data set's own name for its array.
+        name: `mic` (4 capsules), `em32` (32 capsules), `foa` or a data set's own name for its array.
         positions_m: [M, 3] capsule positions (front, left, up) in metres from the array's centre.
         baffle: `open` (free field: capsules do not disturb the field) or `rigid` (capsules on a rigid sphere
-            whose radius is their distance from the centre).
+            whose radius is their distance from the centre). `ambisonic`: the channels are no capsules but
+            ambisonic components in the array's centre; what steers by positions cannot use them.
     """
 
     name: str
@@ -183,6 +163,11 @@ def em32_array(baffle: Baffle = "rigid") -> ArrayGeometry:
 def mic_array(baffle: Baffle = "rigid") -> ArrayGeometry:
     """Return the 4-capsule MIC array: capsules 6, 10, 26, 22 of the em32."""
     return em32_array(baffle).subset("mic", MIC_CAPSULES_BY_YAW_DEG[0])
+
+
+def foa_array() -> ArrayGeometry:
+    """Return what stands for first-order ambisonics: the channels W, Y, Z, X, all in the centre."""
+    return ArrayGeometry("foa", np.zeros((4, 3)), "ambisonic")
 
 
 def array_for_channels(channels: int, baffle: Baffle = "rigid") -> ArrayGeometry | None:

@@ -23,7 +23,7 @@ from sai_bench.files import sha256_of
 from sai_bench.predictions import read_annotations
 from sai_bench.progress import Reporter
 from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
-from sai_bench_builtin.datasets.simulated_rooms import SimulatedRooms
+from sai_bench_builtin.datasets.simulated_rooms.dataset import SimulatedRooms
 
 KEYS = {
     "seed": 5,
@@ -146,7 +146,7 @@ def test_a_killed_render_continues_to_the_same_bytes(rendered, tmp_path):
     code = (
         "import json, sys; from pathlib import Path\n"
         "from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig\n"
-        "from sai_bench_builtin.datasets.simulated_rooms import SimulatedRooms\n"
+        "from sai_bench_builtin.datasets.simulated_rooms.dataset import SimulatedRooms\n"
         "SimulatedRooms(SimulatedRoomsConfig(folder=sys.argv[1], **json.loads(sys.argv[2]))).prepare()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), json.dumps(KEYS)])
@@ -286,7 +286,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, workers):
         ),
         ({"splits": {"../up": {"recordings": 1, "rooms": 1}}}, ("splits", "../up", "[key]"), "pattern"),
         ({"splits": {}}, ("splits",), "at least 1"),
-        ({"source_bank": {"use": "vctkk"}}, ("source_bank", "use"), "procedural"),
+        ({"source_bank": {"use": "vctkk"}}, ("source_bank",), "Did you mean 'vctk'"),
+        ({"source_bank": {"folder": "x"}}, ("source_bank",), "'use' is missing"),
+        (
+            {"source_bank": {"use": "vctk", "folder": "x", "split_shares": {"train": 1.0}}},
+            (),
+            "no sounds for the split 'test'",
+        ),
+        ({"array_response": "rigid"}, ("array_response",), "rigid_sphere"),
         ({"snr_range_db": (float("nan"), 3)}, ("snr_range_db", 0), "finite"),
     ],
 )

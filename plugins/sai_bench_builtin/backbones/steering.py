@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
+from sai_bench.errors import AudioError
 from sai_bench.sphere import SPEED_OF_SOUND_M_PER_S, ArrayGeometry
 
 _BINS_AT_ONCE = 32
@@ -28,7 +29,16 @@ def steering_vectors(array: ArrayGeometry, directions: np.ndarray, frequencies_h
 
     Returns:
         [F, M, G] complex64.
+
+    Raises:
+        AudioError: the channels are ambisonic components, no capsules.
     """
+    if array.baffle == "ambisonic":
+        raise AudioError(
+            f"array '{array.name}' has ambisonic channels, and steering needs capsules at known positions. "
+            "Use recordings of capsules (starss23: `format: mic`) or a backbone that learns directions, such "
+            "as convnext_spherical."
+        )
     wave_numbers = 2 * np.pi * np.asarray(frequencies_hz, dtype=float) / SPEED_OF_SOUND_M_PER_S
     responses = _on_rigid_sphere if array.baffle == "rigid" else _in_the_open
     vectors = np.empty((len(wave_numbers), array.microphones, len(directions)), dtype=np.complex64)

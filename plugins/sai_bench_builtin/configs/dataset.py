@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, model_validator
 
 from sai_bench.config import ComponentConfig, SpecPath
+from sai_bench_builtin.configs.source_bank import (
+    ProceduralSources,
+    Share,
+    SourceBankConfig,
+    SplitName,
+    sum_to_one,
+)
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -16,15 +22,6 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-def _sum_to_one(shares: dict) -> dict:
-    total = math.fsum(shares.values())
-    if abs(total - 1) > 1e-3:
-        raise ValueError(f"the shares must sum to 1, they sum to {total:g}")
-    return shares
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 SourceCount = Annotated[int, Field(ge=0, le=6)]
 _SideM = Annotated[float, Field(ge=1.5, le=50)]
 _Absorption = Annotated[float, Field(ge=0, le=1)]
@@ -41,13 +38,6 @@ class SplitConfig(ComponentConfig):
     """How many recordings."""
     rooms: int = Field(ge=1, le=9_999)
     """How many rooms they share; no room belongs to two splits."""
-
-
-class ProceduralSources(ComponentConfig):
-    """Dry sounds made by a synthesiser per class; nothing is downloaded."""
-
-    use: Literal["procedural"] = "procedural"
-    """Which source bank."""
 
 
 class RoomsConfig(ComponentConfig):
@@ -73,7 +63,7 @@ _RADIUS_SHARES: dict[_RadiusDeg, Share] = {3: 0.30, 8: 0.45, 13: 0.25}
 class EventsConfig(ComponentConfig):
     """When sound events happen and how they move."""
 
-    overlap_shares: Annotated[dict[SourceCount, Share], AfterValidator(_sum_to_one)] = _OVERLAP_SHARES
+    overlap_shares: Annotated[dict[SourceCount, Share], AfterValidator(sum_to_one)] = _OVERLAP_SHARES
     """Share of the time with 0 ... 6 simultaneous sources; the shares sum to 1."""
     duration_range_s: Annotated[tuple[_EventS, _EventS], AfterValidator(_ascending)] = (1.0, 6.0)
     """Event durations in seconds; the end of a recording may cut its last events shorter."""
@@ -93,7 +83,7 @@ class EventsConfig(ComponentConfig):
 class ExtentConfig(ComponentConfig):
     """Extended sources: sub-sources inside a disc on the sphere that share one dry sound."""
 
-    radius_shares: Annotated[dict[_RadiusDeg, Share], AfterValidator(_sum_to_one)] = _RADIUS_SHARES
+    radius_shares: Annotated[dict[_RadiusDeg, Share], AfterValidator(sum_to_one)] = _RADIUS_SHARES
     """Angular radius of a source in degrees and how probable it is; radius 0 is a point."""
     spacing_deg: float = Field(default=4, gt=0, le=45)
     """Distance of neighbouring sub-sources in degrees (never more than the radius)."""
@@ -126,7 +116,10 @@ class SimulatedRoomsConfig(ComponentConfig):
     """Sample rate in Hz; STARSS23 and STAIRS26 have 24000."""
     channels: Literal[4, 32] = 4
     """4: MIC, written to `mic_dev`; 32: em32, written to `eigen_dev`."""
-    source_bank: ProceduralSources = ProceduralSources()
+    array_response: Literal["free_field", "rigid_sphere"] = "free_field"
+    """What the capsules sit on: nothing, or the rigid sphere of an em32 (radius 4.2 cm), which shades high
+    frequencies as the real array does."""
+    source_bank: SourceBankConfig = ProceduralSources()
     """Where dry sounds come from."""
     rooms: RoomsConfig = RoomsConfig()
     """The rooms."""
@@ -136,3 +129,52 @@ class SimulatedRoomsConfig(ComponentConfig):
     """How large sources are."""
     snr_range_db: Annotated[tuple[_SnrDb, _SnrDb], AfterValidator(_ascending)] = (10.0, 30.0)
     """Level of the sources over the noise (white, independent in each channel) in dB."""
+
+    @model_validator(mode="after")
+    def _every_split_has_sounds(self) -> SimulatedRoomsConfig:
+        shares = getattr(self.source_bank, "split_shares", None)
+        without = [name for name in self.splits if shares is not None and not shares.get(name)]
+        if without:
+            raise ValueError(
+                f"source_bank.split_shares leaves no sounds for the split '{without[0]}'. Give every split "
+                "a share of the sounds."
+            )
+        return self
+
+
+class Stairs26Config(ComponentConfig):
+    """STAIRS26: recordings of an em32 in real rooms, with label JSONs (Zenodo record 18171005)."""
+
+    folder: SpecPath
+    """Where the data were unpacked; audio and labels are found by recording name anywhere below it."""
+    channels: Literal["auto", 4, 32] = "auto"
+    """Which audio files are used: 4 (MIC), 32 (em32), or `auto`: the kind that fewer recordings lack, 32 if
+    both are complete."""
+    cache_folder: SpecPath | None = None
+    """Where hashes of the files are kept, so that each is computed once; None: `.sai_bench_cache` in the
+    current folder."""
+
+
+class DirectionRegionsConfig(ComponentConfig):
+    """What becomes of a label that is a mere direction: points of a disc on the sphere around it."""
+
+    radius_deg: float = Field(default=8, ge=0, le=45)
+    """Angular radius of the disc in degrees; 0 is a single point."""
+    spacing_deg: float = Field(default=4, ge=0.5, le=45)
+    """Distance of neighbouring points in degrees (never more than the radius). A point's energy is
+    exp(-(d / radius)^2), d its distance from the centre."""
+
+
+class Starss23Config(ComponentConfig):
+    """STARSS23: recordings in real rooms with directions in CSV files (Zenodo record 7880637)."""
+
+    folder: SpecPath
+    """Where the data were unpacked; audio and metadata are found by recording name anywhere below it."""
+    format: Literal["mic", "foa"] = "mic"
+    """Which audio is used: `mic` (4 capsules) or `foa` (first-order ambisonics), only for systems that need
+    no capsule positions."""
+    regions: DirectionRegionsConfig = DirectionRegionsConfig()
+    """How directions become regions."""
+    labels_folder: SpecPath | None = None
+    """Where the label JSONs made from the CSV files are kept, and hashes of all files, each computed once;
+    None: `.sai_bench_cache` in the current folder."""

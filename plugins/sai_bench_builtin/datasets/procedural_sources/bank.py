@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import signal
 
 from sai_bench_builtin.datasets.procedural_sources import impacts, textures, tonal, voices
+from sai_bench_builtin.datasets.procedural_sources.shaping import without_infrasound
 
 Synthesiser = Callable[[np.random.Generator, int, int], np.ndarray]
 """(random generator, samples, sample_rate_hz) -> [samples] of any level."""
-
-_LOWEST_HZ = 30
 
 SYNTHESISERS: tuple[Synthesiser, ...] = (
     voices.female_speech,
@@ -42,9 +40,8 @@ def synthesise(category: int, variation: int, samples: int, sample_rate_hz: int)
         sample_rate_hz: its rate, at least 8000.
 
     Returns:
-        [samples] float64 with peak 1, without anything that nobody hears: below 30 Hz it falls by 24 dB an
-        octave. Image sources would add up such a remnant in phase, and levels would speak of it.
+        [samples] float64 with peak 1, without anything that nobody hears.
     """
     sound = SYNTHESISERS[category](np.random.default_rng(variation), samples, sample_rate_hz)
-    sound = signal.sosfilt(signal.butter(4, _LOWEST_HZ, "high", fs=sample_rate_hz, output="sos"), sound)
+    sound = without_infrasound(sound, sample_rate_hz)
     return sound / max(np.abs(sound).max(), 1e-12)

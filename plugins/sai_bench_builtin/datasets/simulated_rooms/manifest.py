@@ -13,10 +13,12 @@ import numpy as np
 from sai_bench.files import sha256_of, write_atomically
 from sai_bench_builtin.configs.dataset import SimulatedRoomsConfig
 from sai_bench_builtin.datasets.simulated_rooms.scene import Scene
+from sai_bench_builtin.datasets.source_banks import SourceBank
 
 RENDERER_VERSION = 2
 """Raised whenever the same config gives other bytes; part of the folder's name."""
 
+_LATER_KEYS = ("array_response",)
 _PACKAGES = ("numpy", "scipy", "pyroomacoustics", "soundfile")
 
 
@@ -73,7 +75,7 @@ class Manifest(msgspec.Struct):
     Attributes:
         renderer_version: see `RENDERER_VERSION`.
         packages: versions of the packages that rendered it.
-        config: the config without its folder; holds the seed.
+        config: the config without its folders; holds the seed.
         recordings: the records in the order of the plan.
     """
 
@@ -83,17 +85,35 @@ class Manifest(msgspec.Struct):
     recordings: list[Record]
 
 
-def config_sha256(config: SimulatedRoomsConfig) -> str:
-    """Return a hash of everything in a config that determines the rendered bytes."""
-    content = {"config": config.model_dump(mode="json", exclude={"folder"}), "renderer": RENDERER_VERSION}
+def identity(config: SimulatedRoomsConfig, bank: SourceBank) -> dict:
+    """Return everything in a config that determines the rendered bytes, JSON-ready.
+
+    Of folders only what they hold counts. Keys that came later are left out where they stand at their
+    default, so that what was rendered before keeps its place and its manifest.
+    """
+    dumped = config.model_dump(mode="json", exclude={"folder": True, "source_bank": {"folder"}})
+    for key in _LATER_KEYS:
+        if dumped[key] == SimulatedRoomsConfig.model_fields[key].default:
+            del dumped[key]
+    if bank.content_sha256:
+        dumped["source_bank"]["content_sha256"] = bank.content_sha256
+    return dumped
+
+
+def identity_sha256(config: SimulatedRoomsConfig, bank: SourceBank) -> str:
+    """Return a hash of everything that determines the rendered bytes."""
+    content = {"config": identity(config, bank), "renderer": RENDERER_VERSION}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
-def describe_scene(scene: Scene) -> dict:
-    """Return a scene as JSON-ready data, trajectories seen from the array included."""
+def describe_scene(scene: Scene, bank: SourceBank) -> dict:
+    """Return a scene as JSON-ready data; trajectories seen from the array and files of sounds included."""
     described = dataclasses.asdict(scene)
     for event, entry in zip(scene.events, described["events"], strict=True):
         entry["trajectory_s_deg_deg_m"] = np.round(scene.trajectory(event), 3)
+        origin = bank.origin(scene.split, event.category, event.variation)
+        if origin is not None:
+            entry["sound"] = origin
     return msgspec.to_builtins(described, enc_hook=_as_list)
 
 
@@ -107,12 +127,10 @@ def read_record(path: Path) -> Record | None:
     return _read(path, Record)
 
 
-def write_manifest(path: Path, config: SimulatedRoomsConfig, records: list[Record]) -> None:
-    """Write the manifest, one recording a line."""
+def write_manifest(path: Path, identified: dict, records: list[Record]) -> None:
+    """Write the manifest, one recording a line; `identified` is the config's identity."""
     packages = {package: version(package) for package in _PACKAGES}
-    head = msgspec.json.encode(
-        Manifest(RENDERER_VERSION, packages, config.model_dump(mode="json", exclude={"folder"}), [])
-    )
+    head = msgspec.json.encode(Manifest(RENDERER_VERSION, packages, identified, []))
     lines = b",\n".join(msgspec.json.encode(record) for record in records)
     write_atomically(path, head.removesuffix(b"]}") + b"\n" + lines + b"\n]}\n")
 

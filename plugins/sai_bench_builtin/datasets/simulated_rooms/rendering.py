@@ -13,7 +13,7 @@ from sai_bench_builtin.configs.dataset import EventsConfig
 from sai_bench_builtin.datasets.simulated_rooms.responses import RoomResponses
 from sai_bench_builtin.datasets.simulated_rooms.scene import Event, Scene, SubSources
 
-SourceBank = Callable[[int, int, int, int], np.ndarray]
+DrySounds = Callable[[int, int, int, int], np.ndarray]
 """(class, variation, samples, sample_rate_hz) -> dry sound [samples]."""
 
 _PEAK = 0.95
@@ -35,18 +35,19 @@ class Rendered:
 
 
 def render_scene(
-    scene: Scene, array: ArrayGeometry, events: EventsConfig, sample_rate_hz: int, synthesise: SourceBank
+    scene: Scene, array: ArrayGeometry, events: EventsConfig, sample_rate_hz: int, dry_sounds: DrySounds
 ) -> Rendered:
-    """Return the recording of a scene by an array in the free field, with dry sounds from a source bank."""
+    """Return the recording of a scene by an array, in the free field or on a rigid sphere as it says."""
     samples = round(scene.duration_s * sample_rate_hz)
     capsules_m = scene.array_position_m + scene.to_room(array.positions_m)
-    room = RoomResponses(scene.room, capsules_m, sample_rate_hz)
+    sphere_centre_m = scene.array_position_m if array.baffle == "rigid" else None
+    room = RoomResponses(scene.room, capsules_m, sample_rate_hz, sphere_centre_m)
     mixture = np.zeros((array.microphones, samples), dtype=np.float32)
     active = np.zeros((len(scene.events), frame_count(samples, sample_rate_hz)), dtype=bool)
     for event, row in zip(scene.events, active, strict=True):
         onset = round(event.onset_s * sample_rate_hz)
         length = round(event.duration_s * sample_rate_hz)
-        dry = synthesise(event.category, event.variation, length, sample_rate_hz)
+        dry = dry_sounds(event.category, event.variation, length, sample_rate_hz)
         arrival = onset + _propagation(scene, event, sample_rate_hz)
         row[:] = active_frames(dry, arrival, len(row), sample_rate_hz, events.active_floor_db)
         dry *= events.dry_rms / _active_rms(dry, arrival, row, sample_rate_hz)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,11 @@ from sai_bench_builtin.datasets.simulated_rooms.placement import (
     sample_room,
     sample_subsources,
 )
-from sai_bench_builtin.datasets.simulated_rooms.scene import Event, Scene
+from sai_bench_builtin.datasets.simulated_rooms.scene import Event, Room, Scene
 from sai_bench_builtin.datasets.simulated_rooms.schedule import Interval, sample_intervals
 
 _FOLDS = {"train": 3, "test": 4}
-_ROOM_STREAM, _SCENE_STREAM = 0, 1
+_ROOM_STREAM, _SCENE_STREAM, _ONLINE_ROOM_STREAM, _ONLINE_SCENE_STREAM = range(4)
 _SEEDS = 2**48
 """Seeds stay below 2**53, so that every JSON reader keeps them exact."""
 
@@ -59,20 +60,45 @@ def plan(config: SimulatedRoomsConfig) -> list[PlannedRecording]:
     return planned
 
 
-def sample_scene(config: SimulatedRoomsConfig, planned: PlannedRecording) -> Scene:
-    """Return the scene of one recording."""
+def sample_scene(
+    config: SimulatedRoomsConfig, planned: PlannedRecording, categories: Sequence[int] = range(CLASSES)
+) -> Scene:
+    """Return the scene of one recording, with sounds of the given classes."""
     room_rng = _stream(config.seed, planned.split, _ROOM_STREAM, planned.room)
     room = sample_room(room_rng, config.rooms, planned.room_name)
     rng = _stream(config.seed, planned.split, _SCENE_STREAM, planned.index)
+    return _draw(rng, config, planned.name, planned.split, config.duration_s, room, categories)
+
+
+def sample_online_scene(
+    config: SimulatedRoomsConfig, split: str, number: int, duration_s: float, categories: Sequence[int]
+) -> Scene:
+    """Return scene `number` of those without end: in a room of its own, drawn like the split's rooms."""
+    room_rng = _stream(config.seed, split, _ONLINE_ROOM_STREAM, number)
+    room = sample_room(room_rng, config.rooms, f"online{number}")
+    rng = _stream(config.seed, split, _ONLINE_SCENE_STREAM, number)
+    return _draw(rng, config, f"{split}_online{number}", split, duration_s, room, categories)
+
+
+def _draw(
+    rng: np.random.Generator,
+    config: SimulatedRoomsConfig,
+    name: str,
+    split: str,
+    duration_s: float,
+    room: Room,
+    categories: Sequence[int],
+) -> Scene:
+    """Return a scene in a room."""
     array_m = sample_array_position(rng, room)
     events: list[Event] = []
-    for interval in sample_intervals(rng, config.events, config.duration_s):
+    for interval in sample_intervals(rng, config.events, duration_s):
         meanwhile = [event for event in events if interval.overlaps(_interval_of(event))]
-        events.append(_sample_event(rng, config, room, array_m, interval, meanwhile))
+        events.append(_sample_event(rng, config, room, array_m, interval, meanwhile, categories))
     return Scene(
-        name=planned.name,
-        split=planned.split,
-        duration_s=config.duration_s,
+        name=name,
+        split=split,
+        duration_s=duration_s,
         room=room,
         array_position_m=array_m,
         array_yaw_deg=round(float(rng.uniform(-180, 180)), 2),
@@ -82,9 +108,11 @@ def sample_scene(config: SimulatedRoomsConfig, planned: PlannedRecording) -> Sce
     )
 
 
-def _sample_event(rng, config: SimulatedRoomsConfig, room, array_m, interval, meanwhile) -> Event:
-    """Return an event of a class that does not sound already."""
-    free = sorted(set(range(CLASSES)) - {event.category for event in meanwhile})
+def _sample_event(
+    rng, config: SimulatedRoomsConfig, room, array_m, interval, meanwhile, categories: Sequence[int]
+) -> Event:
+    """Return an event of a class that does not sound already, unless there are too few classes."""
+    free = sorted(set(categories) - {event.category for event in meanwhile}) or sorted(categories)
     radius_deg, subsources = sample_subsources(rng, config.extent)
     duration_s = interval.offset_s - interval.onset_s
     others_m = [event.positions_m for event in meanwhile]

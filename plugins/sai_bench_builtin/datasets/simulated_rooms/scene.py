@@ -146,5 +146,6 @@ class Scene:
 
 def _turn(vectors: np.ndarray, yaw_deg: float) -> np.ndarray:
     cos, sin = np.cos(np.radians(yaw_deg)), np.sin(np.radians(yaw_deg))
-    x, y, z = np.moveaxis(np.asarray(vectors, dtype=float), -1, 0)
+    vectors = np.asarray(vectors, dtype=float)
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     return np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=-1)
