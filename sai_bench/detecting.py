@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sai_bench.audio import read_recording
+from sai_bench.before_work import check_system
 from sai_bench.class_activity import require_labels
 from sai_bench.errors import AudioError, component_errors
 from sai_bench.files import safe_name
 from sai_bench.predictions import write_detections
 from sai_bench.run_folder import make_writable_folder
-from sai_bench.running import fitted_prior
+from sai_bench.running import fitted_prior, trained_system
 from sai_bench.sphere import array_for_channels, frame_count
 from sai_bench.stages.pipeline import notes_on_networks
 
@@ -38,7 +39,7 @@ def detect_recordings(
 ) -> Iterator[DetectedRecording]:
     """Write `<recording>.json` and `<recording>.png` to `out` for each recording.
 
-    A prior that needs fitting is fitted to the spec's data first, unless an earlier run left its weights.
+    What needs training is trained on the spec's data first, unless an earlier run left its weights.
 
     Args:
         spec: declares the system.
@@ -54,7 +55,9 @@ def detect_recordings(
     """
     require_labels(spec.require_system().prior.registration.load_class(), available=False)
     _check_all(paths)
+    check_system(spec)
     make_writable_folder(out, "--out")
+    spec, _ = trained_system(spec, context)
     fitted = fitted_prior(spec, context)
 
     from sai_bench.results.pictures import draw_recording

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sai_bench.before_work import check_system
 from sai_bench.cores import usable_cores
 from sai_bench.errors import DatasetError, component_errors, did_you_mean
 from sai_bench.files import safe_name, write_atomically
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from sai_bench.interfaces import Dataset, Recording
     from sai_bench.progress import Reporter
     from sai_bench.results.record import RunRecord
-    from sai_bench.spec import Spec
+    from sai_bench.spec import Spec, TrainingStage
+    from sai_bench.training.detector_training import TrainedStage
 
 DEFAULT_CACHE = Path(".sai_bench_cache")
 
@@ -37,6 +39,7 @@ class SystemRun:
         spec: what was run.
         dataset: what it was run on.
         recordings: of the evaluated split.
+        trained: the finished stages of its detector's training, none if it was not trained here.
         fitted: its fitted prior, if the prior needs that.
         predicted: stages and prediction files.
         scored: the metrics' numbers, None if only predictions were asked for.
@@ -46,6 +49,7 @@ class SystemRun:
     spec: Spec
     dataset: Dataset
     recordings: tuple[Recording, ...]
+    trained: tuple[TrainedStage, ...]
     fitted: FittedPrior | None
     predicted: Predicted
     scored: Scored | None
@@ -93,6 +97,7 @@ def predict_only(spec: Spec, out: Path | None, context: Context) -> Path:
     """
     folder = _open_run_folder(spec, out)
     with folder.locked():
+        check_system(spec)
         dataset = prepare_data(spec, context.workers, context.reporter)
         run = run_system(spec.name, spec, dataset, context, scoring=False)
         files = _prediction_files(run, spec)
@@ -134,12 +139,8 @@ def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
     component = spec.require_data()
     with component_errors(f"Preparing data set '{component.name}' failed"):
         dataset = component.build()
-        splits = dataset.splits()
-        if spec.system is not None and spec.evaluation.split not in splits:
-            raise DatasetError(
-                f"evaluation.split: data set '{component.name}' has no split '{spec.evaluation.split}'."
-                f"{did_you_mean(spec.evaluation.split, splits)} Splits: {', '.join(splits)}."
-            )
+        if spec.system is not None:
+            _require_split(dataset, component.name, spec.evaluation.split, "evaluation.split")
         dataset.prepare(workers, reporter)
     reporter.line(f"data: {dataset.root}")
     return dataset
@@ -159,11 +160,54 @@ def fitted_prior(spec: Spec, context: Context, dataset: Dataset | None = None) -
     if given is not None:
         context.reporter.line(f"fit: prior {spec.require_system().prior.name} from {given.source.name}")
         return given
-    return fit_prior(spec, dataset or prepare_data(spec, context.workers, context.reporter), context)
+    stage = next((stage for stage in spec.training if not stage.trains_detector), None)
+    if stage is None:
+        return fit_prior(spec, dataset or prepare_data(spec, context.workers, context.reporter), context)
+    if stage.data is not None or dataset is None:
+        dataset = prepare_stage_data(spec, stage, context)
+    return fit_prior(spec, dataset, context, stage.settings.split)
+
+
+def trained_system(spec: Spec, context: Context) -> tuple[Spec, tuple[TrainedStage, ...]]:
+    """Train the spec's detector, unless it has no stages for that or its weights are given.
+
+    Returns:
+        the spec with the weights that the last stage left, and the stages.
+    """
+    system = spec.require_system()
+    if not any(stage.trains_detector for stage in spec.training):
+        return spec, ()
+    if system.weights is not None:
+        context.reporter.line(f"train: no stage, system.weights names {system.weights.name}")
+        return spec, ()
+    from sai_bench.training.detector_training import train_detector
+
+    trained = train_detector(spec, context)
+    return replace(spec, system=replace(system, weights=trained[-1].weights)), trained
+
+
+def prepare_stage_data(spec: Spec, stage: TrainingStage, context: Context) -> Dataset:
+    """Build the data set that a stage learns from and make it ready.
+
+    Raises:
+        DatasetError: the stage names a split that the data set has not.
+        StageError: the data set raised.
+    """
+    component = stage.data or spec.require_data()
+    with component_errors(f"Preparing data set '{component.name}' failed"):
+        dataset = component.build()
+        for key in ("split", "validation_split"):
+            split = getattr(stage.settings, key, None)
+            if split is not None:
+                _require_split(dataset, component.name, split, f"training.{stage.name}.{key}")
+        dataset.prepare(context.workers, context.reporter)
+    return dataset
 
 
 def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
     """Run and score the spec's own system, then its variants; they share every stage they have in common."""
+    for system in (spec, *spec.variants.values()):
+        check_system(system)
     dataset = prepare_data(spec, context.workers, context.reporter)
     runs = []
     for name, system in [(spec.name, spec), *spec.variants.items()]:
@@ -179,10 +223,20 @@ def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
 def run_system(name: str, spec: Spec, dataset: Dataset, context: Context, *, scoring: bool) -> SystemRun:
     """Fit, predict and perhaps score one system on the split that its spec evaluates."""
     recordings = _recordings(spec, dataset, context, labelled=scoring)
-    fitted = fitted_prior(spec, context, dataset)
-    predicted = predict(spec, recordings, fitted, context)
-    scored = score(spec, recordings, predicted.predictions, context) if scoring else None
-    return SystemRun(name, spec, dataset, recordings, fitted, predicted, scored)
+    ready, trained = trained_system(spec, context)
+    fitted = fitted_prior(ready, context, dataset)
+    predicted = predict(ready, recordings, fitted, context)
+    scored = score(ready, recordings, predicted.predictions, context) if scoring else None
+    return SystemRun(name, spec, dataset, recordings, trained, fitted, predicted, scored)
+
+
+def _require_split(dataset: Dataset, name: str, split: str, where: str) -> None:
+    splits = dataset.splits()
+    if split not in splits:
+        raise DatasetError(
+            f"{where}: data set '{name}' has no split '{split}'.{did_you_mean(split, splits)} "
+            f"Splits: {', '.join(splits)}."
+        )
 
 
 def choose_pictures(run: SystemRun) -> dict[str, tuple[Recording, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sai_bench.cli.options import (
     CacheOption,
     PluginOption,
@@ -19,13 +21,28 @@ def train(
     cache: CacheOption = None,
     workers: WorkersOption = None,
 ) -> None:
-    """Fit whatever a spec's system needs fitted; later commands reuse the weights."""
+    """Train a spec's detector, stage by stage, and fit its prior; later commands reuse the weights.
+
+    With several processes: torchrun --nproc-per-node 2 -m sai_bench.cli train SPEC.
+    """
+    from sai_bench.before_work import check_system
     from sai_bench.progress import ConsoleReporter
-    from sai_bench.running import fitted_prior, open_context
+    from sai_bench.running import fitted_prior, open_context, trained_system
 
     loaded = load_spec_or_exit(spec, set_, plugin)
     loaded.require_system()
-    fitted = fitted_prior(loaded, open_context(cache, ConsoleReporter(), workers))
+    check_system(loaded)
+    context = open_context(cache, ConsoleReporter(), workers)
+    ready, trained = trained_system(loaded, context)
+    if int(os.environ.get("RANK", "0")):  # of the processes that torchrun started, one fits and reports
+        return
+    if not trained:
+        weights = loaded.system.weights
+        print(f"detector: as in {weights}" if weights else "no stage trains the detector")
+    for stage in trained:
+        print(f"detector, {stage.result.stage}: {stage.result.steps} steps, {stage.result.seconds:.1f} s")
+        print(f"  {stage.weights}")
+    fitted = fitted_prior(ready, context)
     if fitted is None:
         print(f"prior {loaded.system.prior.name} needs no fit")
     elif fitted.source is not None:

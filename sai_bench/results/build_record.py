@@ -120,13 +120,22 @@ def _files(run: SystemRun) -> dict[str, int | float]:
 
 
 def _fits(run: SystemRun) -> dict[str, FitRecord]:
-    if run.fitted is None:
-        return {}
-    return {
-        "prior": FitRecord(
+    """Return how each trained stage of the detector and the prior came about."""
+    fits = {
+        f"detector.{stage.result.stage}": FitRecord(
+            weights_sha256=stage.result.sha256,
+            recordings=stage.result.recordings,
+            seconds=stage.result.seconds,
+            reused=stage.reused,
+            steps=stage.result.steps,
+        )
+        for stage in run.trained
+    }
+    if run.fitted is not None:
+        fits["prior"] = FitRecord(
             weights_sha256=run.fitted.sha256,
             recordings=run.fitted.recordings,
             seconds=run.fitted.seconds,
             reused=run.fitted.reused,
         )
-    }
+    return fits

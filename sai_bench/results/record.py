@@ -86,15 +86,18 @@ class FitRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         weights_sha256: hash of the weights.
-        recordings: how many recordings it was fitted to, None if its weights come from a file.
+        recordings: how many recordings it was fitted to, None if its weights come from a file or the data
+            were rendered while training.
         seconds: how long that took, when it was done.
         reused: whether the weights come from an earlier run.
+        steps: of the optimiser; None where that is the component's own business.
     """
 
     weights_sha256: str
     recordings: int | None
     seconds: float
     reused: bool
+    steps: int | None = None
 
 
 class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +110,7 @@ class VariantResult(msgspec.Struct, frozen=True, kw_only=True):
             `dense_bytes_total` (without compression) and `dense_bytes_max`.
         changes: what this variant overrides, dotted key -> value; empty for the spec's own system.
         components: what it uses instead of the spec's own components.
-        fits: kind -> how it was fitted.
+        fits: `prior`, or `detector.` and the name of a stage -> how it was fitted.
         data: what it was evaluated on, None where that is the same as for the spec's own system.
     """
 

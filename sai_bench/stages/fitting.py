@@ -18,7 +18,7 @@ from sai_bench.sphere import frame_count
 from sai_bench.stages.keys import component_identity, key_of, library_versions, recording_identity
 from sai_bench.stages.stored import is_stored, read_note, store
 from sai_bench.threads import one_blas_thread
-from sai_bench.weights import check_configs, read_weights
+from sai_bench.weights import Weights, check_configs, read_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,15 +70,15 @@ def needs_fit(spec: Spec) -> bool:
     return prior.needs_fit and prior.needs_fit_with(component.config)
 
 
-def fit_prior(spec: Spec, dataset: Dataset, context: Context) -> FittedPrior:
-    """Fit the spec's prior, one that needs it, to the train split, or take the stored weights.
+def fit_prior(spec: Spec, dataset: Dataset, context: Context, split: str = TRAIN_SPLIT) -> FittedPrior:
+    """Fit the spec's prior, one that needs it, to a split, or take the stored weights.
 
     Raises:
-        DatasetError: the data set has no labelled train recordings.
+        DatasetError: the data set has no labelled recordings in that split.
         StageError: the prior raised.
     """
     component = spec.require_system().prior
-    recordings = _train_recordings(dataset, component.name, context)
+    recordings = _labelled_recordings(dataset, split, component.name, context)
     key = key_of(
         {
             "stage": "fit",
@@ -121,26 +121,45 @@ def prior_of_file(spec: Spec) -> FittedPrior | None:
     Raises:
         WeightsError: the file cannot be read, or has this prior with another config.
     """
-    system = spec.require_system()
-    if system.weights is None:
+    path = spec.require_system().weights
+    return None if path is None else prior_among(read_weights(path), spec)
+
+
+def prior_among(weights: Weights, spec: Spec) -> FittedPrior | None:
+    """Return the prior among weights, None if there is none that the spec uses (see `why_unused`).
+
+    Raises:
+        WeightsError: it is there with another config.
+    """
+    if "prior" not in weights.tensors or why_unused(weights, spec):
         return None
-    stored = read_weights(system.weights)
-    if "prior" not in stored.tensors or stored.components.get("prior", {}).get("use") != system.prior.name:
-        return None  # whoever swaps the prior keeps the detector's weights
-    check_configs(stored, {"prior": system.prior.resolved()})
-    weights = stored.tensors["prior"]
-    return FittedPrior(weights, arrays_sha256(weights), None, 0.0, reused=True, source=system.weights)
+    check_configs(weights, [spec.require_system().prior])
+    arrays, sha256 = weights.tensors["prior"], weights.sha256["prior"]
+    return FittedPrior(arrays, sha256, None, 0.0, reused=True, source=weights.path)
 
 
-def _train_recordings(dataset: Dataset, prior: str, context: Context) -> list[Recording]:
-    everything = dataset.recordings(TRAIN_SPLIT)
+def why_unused(weights: Weights, spec: Spec) -> str:
+    """Return why a spec does not use the prior among weights; nothing if it does, or there is none.
+
+    Whoever swaps the prior keeps the detector's weights.
+    """
+    if "prior" not in weights.tensors:
+        return ""
+    made_for, wanted = weights.components.get("prior", {}).get("use"), spec.require_system().prior.name
+    if made_for != wanted:
+        return f"its prior '{made_for}' is not used: the spec has '{wanted}'"
+    return "" if needs_fit(spec) else f"its prior '{made_for}' is not used: the spec's needs no weights"
+
+
+def _labelled_recordings(dataset: Dataset, split: str, prior: str, context: Context) -> list[Recording]:
+    everything = dataset.recordings(split)
     recordings = [r for r in everything if r.labels_path is not None]
     if recordings and len(recordings) < len(everything):
         left_out = len(everything) - len(recordings)
-        context.reporter.line(f"{left_out} train recordings without labels are left out")
+        context.reporter.line(f"{left_out} {split} recordings without labels are left out")
     if not recordings:
         raise DatasetError(
-            f"{dataset.root}: prior '{prior}' must be fitted, but split '{TRAIN_SPLIT}' has no labelled "
+            f"{dataset.root}: prior '{prior}' must be fitted, but split '{split}' has no labelled "
             "recordings. Give the data set some, or take a prior that needs no fit, such as uniform."
         )
     return recordings

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import component_errors
-from sai_bench.files import read_arrays, sha256_of
+from sai_bench.files import read_arrays
 from sai_bench.metrics.numbers import checked_numbers
 from sai_bench.stages import works
 from sai_bench.stages.keys import component_identity
 from sai_bench.stages.label_memory import LabelMemory
 from sai_bench.stages.portable import PortableComponent
 from sai_bench.stages.stage import Context, StageFiles, run_stage
+from sai_bench.weights import Heard, note_on_untrained, notes_on_heard, read_header
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Recording
@@ -117,10 +118,18 @@ def predict(
 
 
 def notes_on_networks(spec: Spec) -> tuple[str, ...]:
-    """Return what the user must know of the detector's networks before trusting numbers made with them."""
+    """Return what the user must know of the detector's networks before trusting numbers made with them.
+
+    Raises:
+        WeightsError: the spec's weights file cannot be read.
+    """
     system = spec.require_system()
     names = [component.name for component in system.networks()]
-    if not names or system.weights is not None:
+    if system.weights is not None:
+        header, heard = read_header(system.weights), Heard(system.microphones, spec.inference.segment_s)
+        about_heard = notes_on_heard(header, heard, networks=bool(names))
+        return (*note_on_untrained(header, system.networks()), *about_heard)
+    if not names:
         return ()
     return (
         f"detector: THE NETWORKS ARE RANDOM ({', '.join(names)}), system.weights names no file. Scores "
@@ -128,12 +137,15 @@ def notes_on_networks(spec: Spec) -> tuple[str, ...]:
     )
 
 
-def _weights_of_networks(spec: Spec) -> str | int | None:
-    """Return what determines the weights of the detector's networks: a file, the seed, or nothing."""
+def _weights_of_networks(spec: Spec) -> dict[str, str] | int | None:
+    """Return what determines the detector's weights: a file's tensors, the seed, or nothing."""
     system = spec.require_system()
     if not system.networks():
         return None
-    return sha256_of(system.weights) if system.weights else spec.seed
+    if system.weights is None:
+        return spec.seed
+    # What the header says is believed: tensors that do not match it are refused by whoever reads them.
+    return {kind: sha256 for kind, sha256 in read_header(system.weights).sha256.items() if kind != "prior"}
 
 
 def score(spec: Spec, recordings: Sequence[Recording], predictions: StageFiles, context: Context) -> Scored:

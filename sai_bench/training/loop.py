@@ -78,7 +78,7 @@ def train_stage(
         folder: the stage's own, which no other process uses.
         seed: of dropout and of the choice of frames.
         save: writes a weights file.
-        accelerator: device, precision, processes.
+        accelerator: device and processes.
         reporter: told about progress.
 
     Raises:
@@ -98,7 +98,7 @@ class _Training:
     def __init__(self, stage, parts, folder: Path, seed: int, save, accelerator: accelerate.Accelerator):
         self.stage, self.settings = stage, stage.settings
         self.folder, self.seed, self.save, self.accelerator = folder, seed, save, accelerator
-        self.model = TrainingStep(parts, stage.losses)
+        self.model = TrainingStep(parts, stage.losses, stage.settings.precision)
         _check_frames(stage, self.model.decoder)
         freeze(self.model, self.settings.frozen, stage.name)
         self.model.to(accelerator.device)
@@ -124,13 +124,15 @@ class _Training:
                 numbers = self._step(batch)
                 self._count(numbers, waited_s, time.perf_counter() - begun)
                 done = self.progress.steps
-                if done % _LOG_EVERY_STEPS == 0 or done == steps:
+                saving = done % self.settings.checkpoint_every_steps == 0 or done == steps
+                # Also before a checkpoint: so the log of a resumed run is that of one that ran through.
+                if done % _LOG_EVERY_STEPS == 0 or saving:
                     means = self._means()
                     if log is not None:
                         log.write("train", done, means)
                         tell(done, steps, _in_words(means))
                 self._measure(batches, log)
-                if done % self.settings.checkpoint_every_steps == 0 or done == steps:
+                if saving:
                     self._checkpoint()
         if main:
             self.save(self.folder / LAST, self._result())
@@ -217,8 +219,7 @@ class _Training:
         count = 0
         for batch in batches:
             frames = torch.arange(batch.targets.classes.shape[1])
-            with self.accelerator.autocast():
-                total, losses = self._losses(self.model, batch, frames)
+            total, losses = self._losses(self.model, batch, frames)
             named = {"loss": total, **{f"loss_{name}": loss for name, loss in losses.items()}}
             for name, loss in named.items():
                 sums[name] = sums.get(name, 0.0) + float(loss) * len(batch.names)

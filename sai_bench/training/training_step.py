@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 class TrainingStep(nn.Module):
     """Front end, backbone and the decoder's loss."""
 
-    def __init__(self, parts: Mapping[str, object], losses: LossConfig):
+    def __init__(self, parts: Mapping[str, object], losses: LossConfig, precision: str):
         """Take the parts of a detector.
 
         Args:
             parts: kind -> part; those that are no networks have nothing to learn.
             losses: which losses of the decoder count how much.
+            precision: `fp32`, or `bf16`: products of backbone and decoder in bfloat16.
         """
         super().__init__()
         for kind in DETECTOR_KINDS:
             setattr(self, kind, parts[kind])
-        self.losses = losses
+        self.losses, self.precision = losses, precision
 
     def forward(
         self, waveform: torch.Tensor, array: ArrayGeometry, targets: MaskTargets, frames: torch.Tensor
@@ -43,16 +44,19 @@ class TrainingStep(nn.Module):
             targets: of the chosen label frames.
             frames: [n] label frames that are decoded, ascending.
         """
-        with torch.autocast(waveform.device.type, enabled=False):  # phases need float32
-            features = self.front_end(waveform)
+        features = self.front_end(waveform)  # in float32, which phases need
+        # Not accelerate's own autocast: that has one precision for all stages of a process.
+        with torch.autocast(waveform.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self.decoder.loss(self._sphere(features, array, frames), targets, self.losses)
+
+    def _sphere(self, features: torch.Tensor, array: ArrayGeometry, frames: torch.Tensor) -> torch.Tensor:
+        """Return the sphere features of the chosen label frames."""
         if self.backbone.chooses_frames:
-            sphere = self.backbone(features, array, frames=frames)
-        else:
-            sphere = self.backbone(features, array)
-            if sphere.shape[1] <= int(frames[-1]):
-                raise ContractError(
-                    f"Backbone {type(self.backbone).__name__} returned {sphere.shape[1]} label frames for "
-                    f"{waveform.shape[2]} samples, too few for frame {int(frames[-1])}."
-                )
-            sphere = sphere[:, frames]
-        return self.decoder.loss(sphere, targets, self.losses)
+            return self.backbone(features, array, frames=frames)
+        sphere = self.backbone(features, array)
+        if sphere.shape[1] <= int(frames[-1]):
+            raise ContractError(
+                f"Backbone {type(self.backbone).__name__} returned {sphere.shape[1]} label frames for "
+                f"features of {features.shape[2]} STFT frames, too few for frame {int(frames[-1])}."
+            )
+        return sphere[:, frames]
