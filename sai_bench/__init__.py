@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         DecoderConfig,
         FrontEndConfig,
         LossConfig,
+        SpecFile,
         SpecPath,
     )
     from sai_bench.interfaces import (
@@ -52,6 +53,7 @@ _HOMES = {
         "DecoderConfig",
         "FrontEndConfig",
         "LossConfig",
+        "SpecFile",
         "SpecPath",
     ),
     "sai_bench.interfaces": (
@@ -98,6 +100,7 @@ __all__ = [
     "Prior",
     "Recording",
     "RenderedRecording",
+    "SpecFile",
     "SpecPath",
     "SphereSpec",
     "System",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sai_bench.interfaces import Recording
 
 _LARGEST_DENOMINATOR = 4000
+_LARGEST_SAMPLE = 1e6  # far above integers that nobody scaled to 1; networks overflow further up
 
 KNOWN_CHANNELS = {4: "MIC", 32: "em32"}
 
@@ -31,7 +32,8 @@ def read_recording(path: Path, channels: int | None = None) -> tuple[np.ndarray,
         waveform [M, S] float32 with full scale 1, and its sample rate in Hz.
 
     Raises:
-        AudioError: unreadable, wrong channel count, empty, shorter than a label frame, NaN or infinite.
+        AudioError: unreadable, wrong channel count, empty, shorter than a label frame, NaN, infinite or
+            absurdly loud.
     """
     try:
         # Opened here, because soundfile cannot open every name that a file system allows.
@@ -57,14 +59,27 @@ def read_recording(path: Path, channels: int | None = None) -> tuple[np.ndarray,
             f"{path}: {length} samples at {rate} Hz are {length / rate:.3f} s, shorter than one label frame. "
             "Expected at least 0.1 s of audio."
         )
+    _check_samples(path, waveform, rate)
+    return waveform, rate
+
+
+def _check_samples(path: Path, waveform: np.ndarray, rate: int) -> None:
+    """Raise AudioError unless all samples are finite and of a level that a recording can have."""
     bad = ~np.isfinite(waveform)
     if bad.any():
         channel, sample = np.argwhere(bad)[0]
+        number = int(bad.sum())
         raise AudioError(
-            f"{path}: {int(bad.sum())} samples are NaN or infinite, the first in channel {channel + 1} at "
-            f"{sample / rate:.3f} s. Expected finite samples; repair or export the file again."
+            f"{path}: {number} sample{'s are' if number > 1 else ' is'} NaN or infinite, "
+            f"{'the first ' * (number > 1)}in channel {channel + 1} at {sample / rate:.3f} s. "
+            "Expected finite samples; repair or export the file again."
         )
-    return waveform, rate
+    largest = max(float(waveform.max()), -float(waveform.min()))
+    if largest > _LARGEST_SAMPLE:
+        raise AudioError(
+            f"{path}: its samples reach {largest:.3g}, where full scale is 1. Expected at most "
+            f"{_LARGEST_SAMPLE:g}; export the file again at its true level."
+        )
 
 
 def read_heard(
@@ -99,6 +114,11 @@ def select_microphones(
     return np.ascontiguousarray(waveform[np.array(capsules) - 1]), array.subset("mic", capsules)
 
 
+def resampling_ratio(from_hz: int, to_hz: int) -> Fraction:
+    """Return how many samples `resample` makes of one. Blocks of `denominator` samples are treated alike."""
+    return Fraction(to_hz, from_hz).limit_denominator(_LARGEST_DENOMINATOR)
+
+
 def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     """Return `waveform` [M, S] at another rate (torchaudio's windowed-sinc resampler, its defaults).
 
@@ -110,6 +130,6 @@ def resample(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
     import torch
     import torchaudio
 
-    ratio = Fraction(to_hz, from_hz).limit_denominator(_LARGEST_DENOMINATOR)
+    ratio = resampling_ratio(from_hz, to_hz)
     resampled = torchaudio.functional.resample(torch.from_numpy(waveform), ratio.denominator, ratio.numerator)
     return resampled.numpy()

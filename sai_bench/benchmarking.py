@@ -1,38 +1,36 @@
 """What each part of a declared system costs on this machine: time, memory, and how far it is from the limit.
 
-A stretch of noise goes through the same code as a recording. The limit of a part with matrix products and
-convolutions is their number over the rate at which this machine multiplies large matrices.
+A stretch of noise goes through the same code as a recording.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from sai_bench.class_activity import class_activity
+from sai_bench.compute_limits import Limit, finish_device, limits, matmul_gflops
 from sai_bench.description import describe
-from sai_bench.detector import Detector
 from sai_bench.errors import SpecError, component_errors
-from sai_bench.export import detections_of, fuse_and_select
 from sai_bench.memory_peak import forget_memory_peak, memory_peak_bytes
 from sai_bench.predictions import encode_detections
 from sai_bench.results.environment import describe_environment
-from sai_bench.sphere import em32_array, mic_array
 from sai_bench.stages.fitting import needs_fit, prior_of_file
-from sai_bench.threads import one_blas_thread
+from sai_bench.system import System, array_heard
 
 if TYPE_CHECKING:
+    from sai_bench.description import Description
     from sai_bench.spec import Spec
+    from sai_bench.sphere import ArrayGeometry
 
 _AFTER_EXPORT = ("compressor", "json")
-_MATRIX = 2048
 _LEVEL = 0.1  # of the noise, full scale 1
 
 
@@ -43,8 +41,8 @@ class Cost:
     Attributes:
         wall_s: seconds.
         cpu_s: processor seconds of all threads.
-        peak_bytes: the most memory that the process held meanwhile, None where that cannot be known. (How
-            far it rose would say little: allocators keep what they once had.)
+        peak_bytes: the most memory that the process held meanwhile, None where that was not looked at or
+            cannot be known.
     """
 
     wall_s: float
@@ -67,9 +65,12 @@ class PartCost:
         component: its name, or what is done.
         wall_s: seconds.
         cpu_s: processor seconds of all threads.
-        peak_bytes: the most memory that the process held meanwhile, None where unknown.
+        peak_bytes: the most memory that the process held meanwhile, None where unknown: what the part needs,
+            besides what is there all the time (the networks, PyTorch).
         real_time_factor: seconds per second of audio.
-        limit_s: seconds that its matrix products and convolutions would take at the machine's best rate.
+        limit_s: what its matrix products and convolutions would take at best (`sai_bench.compute_limits`),
+            None if there are none to count.
+        matmul_gflops: the rate behind that.
     """
 
     part: str
@@ -79,6 +80,7 @@ class PartCost:
     peak_bytes: int | None
     real_time_factor: float
     limit_s: float | None
+    matmul_gflops: float | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class BenchResult:
         first_pass_s: seconds of the first pass, compilation included.
         threads: of torch.
         inference: the spec's section.
-        matmul_gflops: precision -> rate of large matrix products.
+        matmul_gflops: precision -> rate of large matrix products on the detector's device.
         real_time_factor: of the whole system, seconds per second of audio.
         real_time_factor_to_export: without compressor and JSON, whose work grows with the masks: those of
             random networks cover the sphere.
@@ -119,27 +121,59 @@ class BenchResult:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of the whole system.
+
+    Attributes:
+        wall_s: seconds.
+        costs: of each part.
+        masks: full-size masks that were made.
+    """
+
+    wall_s: float
+    costs: dict[str, Cost]
+    masks: int
+
+
 class Meter:
-    """Adds up the costs of the parts of one pass."""
+    """Adds up the costs of the parts of a pass.
+
+    Attributes:
+        costs: part -> its costs since the pass began.
+    """
 
     def __init__(self):
+        self.begin_pass()
+
+    def begin_pass(self, *, memory: bool = False) -> None:
+        """Forget what was measured.
+
+        Args:
+            memory: whether to look at memory in the pass. That costs time: memory that was freed is given
+                back before each part, and asked for anew.
+        """
         self.costs: dict[str, Cost] = {}
+        self._memory = memory
 
     @contextlib.contextmanager
     def __call__(self, part: str) -> Iterator[None]:
         """Measure what happens inside as (more of) a part."""
-        _finish_device()
-        forget_memory_peak()
+        finish_device()
+        if self._memory:
+            forget_memory_peak()
         wall, cpu = time.perf_counter(), time.process_time()
         yield
-        _finish_device()
+        finish_device()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        cost = Cost(wall, cpu, memory_peak_bytes())
+        cost = Cost(wall, cpu, memory_peak_bytes() if self._memory else None)
         self.costs[part] = self.costs[part] + cost if part in self.costs else cost
 
 
 def bench(spec: Spec, audio_s: float, repeats: int, progress: Callable[[int, int], None]) -> BenchResult:
     """Send noise through every part of a spec's system, `repeats` times after a first pass.
+
+    A last pass looks at memory, which would cost the others time.
 
     Args:
         spec: a spec with a system; its prior must need no fit, or have its weights in `system.weights`.
@@ -151,87 +185,88 @@ def bench(spec: Spec, audio_s: float, repeats: int, progress: Callable[[int, int
         SpecError: the prior would have to be fitted first.
         StageError: a component raised.
     """
-    system = spec.require_system()
     weights = _prior_weights(spec)
-    described = describe(spec)
+    meter = Meter()
     with component_errors("Building the system failed"):
-        meter = Meter()
-        detector = Detector(system, spec.inference, spec.seed, watch=lambda part: meter(part))
-        prior, fusion, compressor = (c.build() for c in (system.prior, system.fusion, system.compressor))
-        if weights is not None:
-            prior.load_weights(weights)
-    array = mic_array() if system.microphones == "mic" else em32_array()
-    rate = detector.sample_rate_hz
-    noise = np.random.default_rng(spec.seed).normal(0, _LEVEL, (array.microphones, round(audio_s * rate)))
-    waveform = noise.astype(np.float32)
+        system = System(spec, weights, watch=meter)
+    described = describe(spec)
+    passes = _measure(spec, system, meter, audio_s, repeats + 2, progress)
+    return _result(spec, system, described, audio_s, passes)
+
+
+def _measure(
+    spec: Spec,
+    system: System,
+    meter: Meter,
+    audio_s: float,
+    number: int,
+    progress: Callable[[int, int], None],
+) -> list[_Pass]:
+    """Return what each of several passes of the same noise took; the last one looks at memory."""
+    array, rate = array_heard(spec.require_system()), system.detector.sample_rate_hz
+    waveform = _noise((array.microphones, round(audio_s * rate)), spec.seed)
     passes = []
-    for number in range(repeats + 1):
-        progress(number, repeats + 1)
-        meter = Meter()
-        begun = time.perf_counter()
-        with component_errors("The system failed on noise"), one_blas_thread():
-            regions = detector(waveform, rate, array)
-            with meter("prior"):
-                p = class_activity(prior, waveform, rate)
-            with meter("fusion"):
-                selection = fuse_and_select(regions, p, fusion, spec.export, spec.name)
-            with meter("compressor"):
-                detections = detections_of(regions, selection, compressor, spec.export)
-            with meter("json"):
-                encode_detections(detections)
-        passes.append((time.perf_counter() - begun, meter.costs))
-    progress(repeats + 1, repeats + 1)
-    rates = matmul_gflops(spec.inference.device)
-    limits = _limits(spec, described, audio_s, rates[spec.inference.precision])
-    counted = passes[1:]
+    for done in range(number):
+        progress(done, number)
+        meter.begin_pass(memory=done == number - 1)
+        with component_errors("The system failed on noise"):
+            passes.append(_one_pass(spec.name, system, meter, waveform, array))
+    progress(number, number)
+    return passes
+
+
+def _noise(shape: tuple[int, int], seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, _LEVEL, shape).astype(np.float32)
+
+
+def _one_pass(name: str, system: System, meter: Meter, waveform: np.ndarray, array: ArrayGeometry) -> _Pass:
+    """Return what one pass took; nothing that it made stays in memory."""
+    begun = time.perf_counter()
+    regions, p = system.hear(waveform, system.detector.sample_rate_hz, array)
+    detections = system.export(regions, p, name)
+    with meter("json"):
+        encode_detections(detections)
+    wall_s = time.perf_counter() - begun
+    return _Pass(wall_s, meter.costs, masks=len(regions.mask_starts) - 1)
+
+
+def _result(
+    spec: Spec, system: System, described: Description, audio_s: float, passes: Sequence[_Pass]
+) -> BenchResult:
+    """Return what the passes say; the first one warmed up, the last one looked at memory."""
+    first, *counted, remembered = passes
+    rates = functools.cache(matmul_gflops)
+    at_best = limits(described, system, spec.inference, audio_s, first.masks, rates)
+    costs = {part: [one.costs[part] for one in counted] for part in first.costs}
+    parts = [
+        _part_cost(
+            part,
+            _component_name(spec, part),
+            its_costs,
+            remembered.costs[part].peak_bytes,
+            audio_s,
+            at_best.get(part),
+        )
+        for part, its_costs in costs.items()
+    ]
     return BenchResult(
         name=spec.name,
         spec_sha256=spec.sha256,
         audio_s=audio_s,
-        repeats=repeats,
-        first_pass_s=passes[0][0],
+        repeats=len(counted),
+        first_pass_s=first.wall_s,
         threads=torch.get_num_threads(),
         inference=spec.inference.model_dump(mode="json"),
-        matmul_gflops=rates,
-        real_time_factor=statistics.median(total for total, _ in counted) / audio_s,
+        matmul_gflops=rates(spec.inference.device),
+        real_time_factor=statistics.median(one.wall_s for one in counted) / audio_s,
         real_time_factor_to_export=statistics.median(map(_seconds_to_export, counted)) / audio_s,
-        parts=tuple(
-            _part_cost(
-                part, _component_name(spec, part), [costs[part] for _, costs in counted], audio_s, limits
-            )
-            for part in counted[0][1]
-        ),
+        parts=tuple(parts),
         environment=describe_environment(),
     )
 
 
-def matmul_gflops(device: str = "cpu") -> dict[str, float]:
-    """Return the best of several rates at which a device multiplies large matrices, by precision."""
-    rates = {}
-    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        a, b = (torch.randn(_MATRIX, _MATRIX).to(device, dtype) for _ in range(2))
-        fastest = min(_seconds(lambda a=a, b=b: a @ b) for _ in range(5))
-        rates[precision] = 2 * _MATRIX**3 / fastest / 1e9
-    return rates
-
-
-def _seconds_to_export(one_pass: tuple[float, dict[str, Cost]]) -> float:
-    total, costs = one_pass
-    return total - sum(costs[part].wall_s for part in _AFTER_EXPORT)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    _finish_device()
-    begun = time.perf_counter()
-    call()
-    _finish_device()
-    return time.perf_counter() - begun
-
-
-def _finish_device() -> None:
-    """Wait for what an accelerator still has to do."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def _seconds_to_export(one: _Pass) -> float:
+    return one.wall_s - sum(one.costs[part].wall_s for part in _AFTER_EXPORT)
 
 
 def _prior_weights(spec: Spec):
@@ -249,13 +284,6 @@ def _prior_weights(spec: Spec):
     return given.weights
 
 
-def _limits(spec: Spec, described, audio_s: float, gflops: float) -> dict[str, float]:
-    """Return for each part with matrix products how long they take at best for the whole stretch."""
-    segments = -(-audio_s // spec.inference.segment_s)
-    per_segment = {part.kind: part.gmacs for part in described.parts if part.gmacs}
-    return {kind: 2 * gmacs * segments / gflops for kind, gmacs in per_segment.items()}
-
-
 def _component_name(spec: Spec, part: str) -> str:
     component = getattr(spec.require_system(), part, None)
     return component.name if component is not None else _DONE[part]
@@ -269,16 +297,21 @@ _DONE = {
 
 
 def _part_cost(
-    part: str, component: str, costs: list[Cost], audio_s: float, limits: dict[str, float]
+    part: str,
+    component: str,
+    costs: Sequence[Cost],
+    peak_bytes: int | None,
+    audio_s: float,
+    limit: Limit | None,
 ) -> PartCost:
     wall_s = statistics.median(cost.wall_s for cost in costs)
-    peaks = [cost.peak_bytes for cost in costs if cost.peak_bytes is not None]
     return PartCost(
         part=part,
         component=component,
         wall_s=wall_s,
         cpu_s=statistics.median(cost.cpu_s for cost in costs),
-        peak_bytes=max(peaks) if peaks else None,
+        peak_bytes=peak_bytes,
         real_time_factor=wall_s / audio_s,
-        limit_s=limits.get(part),
+        limit_s=limit and limit.wall_s,
+        matmul_gflops=limit and limit.matmul_gflops,
     )

@@ -32,7 +32,7 @@ def class_activity(
     name = type(prior).__name__
     if prior.needs_labels:
         require_labels(type(prior), activity is not None)
-        returned = prior(waveform, sample_rate_hz, activity=activity)
+        returned = prior.from_labels(activity[:, : frame_count(waveform.shape[1], sample_rate_hz)])
     else:
         returned = prior(waveform, sample_rate_hz)
     try:

@@ -40,7 +40,7 @@ def code_fingerprint(*starts: str | Path) -> str:
         if isinstance(start, Path):
             waiting.append((f"file {start.name}", start))
             continue
-        path = _source_path(start)
+        path = source_path(start)
         if path is None:
             raise ModuleNotFoundError(f"No source found for module {start!r}", name=start)
         own_packages.add(start.partition(".")[0])
@@ -52,7 +52,7 @@ def code_fingerprint(*starts: str | Path) -> str:
         digest, imports = _parsed(path, name)
         found[name] = digest
         for imported in imports:
-            path = _source_path(imported) if imported != CORE else None
+            path = source_path(imported) if imported != CORE else None
             if path is not None and _is_followed(imported.partition(".")[0], own_packages):
                 waiting.append((imported, path))
     whole = hashlib.sha256()
@@ -74,7 +74,7 @@ def _component_packages() -> frozenset[str]:
 
 @functools.cache
 def _is_users_own(package: str) -> bool:
-    path = _source_path(package) or next(iter(_search_folders(package)), None)
+    path = source_path(package) or next(iter(_search_folders(package)), None)
     if path is None:
         return False
     installed = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -82,7 +82,7 @@ def _is_users_own(package: str) -> bool:
 
 
 @functools.cache
-def _source_path(module: str) -> Path | None:
+def source_path(module: str) -> Path | None:
     """Return where a module's source stands, None if `module` is no module with a file (but a class, say)."""
     parent, _, leaf = module.rpartition(".")
     if not parent:
@@ -158,7 +158,7 @@ def _imports(source: bytes, package: str) -> Iterator[str]:
 def _homes(facade: str) -> dict[str, str]:
     """Return the module of each name that a facade gathers, also of those that it loads on first use."""
     homes = {}
-    for node in ast.walk(ast.parse(_source_path(facade).read_bytes())):
+    for node in ast.walk(ast.parse(source_path(facade).read_bytes())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{CORE}."):
             further = _homes(node.module) if node.module in _FACADES else {}
             homes |= {alias.name: further.get(alias.name, node.module) for alias in node.names}

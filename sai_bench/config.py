@@ -29,6 +29,14 @@ class ComponentConfig(BaseModel):
     """Whether a front end, backbone or decoder is a network with weights. Without a weights file they are
     random, and follow from the spec's seed."""
 
+    not_in_weights: ClassVar[frozenset[str]] = frozenset()
+    """Keys that may differ between a weights file and the spec that uses it, because its tensors mean the
+    same: where and how fast something computes, how it was fitted."""
+
+    as_inference: ClassVar[frozenset[str]] = frozenset()
+    """Keys of the same name as one of the spec's `inference` section, whose value they take where they are
+    None."""
+
 
 class FrontEndConfig(ComponentConfig):
     """Config of a front end; also tells the wiring check what the front end promises."""
@@ -87,5 +95,17 @@ def _resolve(value: object) -> object:
     return value
 
 
+def _resolve_file(value: object) -> object:
+    if value == "":
+        raise ValueError("expected the name of a file, got an empty text")
+    return _resolve(value)
+
+
 SpecPath = Annotated[Path, BeforeValidator(_resolve)]
 """A path in a spec: relative to the spec file that it is written in, absolute after validation."""
+
+MUST_BE_THERE = "must be there"
+
+SpecFile = Annotated[Path, BeforeValidator(_resolve_file), MUST_BE_THERE]
+"""A `SpecPath` of a file that is read. `sai-bench check` and whatever begins long work say if it is missing;
+a spec may still be loaded without it."""

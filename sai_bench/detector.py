@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,14 @@ import torch
 from sai_bench.audio import resample
 from sai_bench.errors import ContractError
 from sai_bench.mask_compaction import compact_masks
-from sai_bench.networks import DETECTOR_KINDS, build_parts, input_dtype, ready_for_inference
+from sai_bench.networks import DETECTOR_KINDS, build_parts, constant_weights, ready_for_inference
 from sai_bench.regions import ENERGY_STEPS, Regions, join
+from sai_bench.segments import frames_to_decode, segments, whole_segment
 from sai_bench.sphere import CLASSES, FRAMES_PER_S, frame_count
 
 if TYPE_CHECKING:
     from sai_bench.interfaces import Candidates
+    from sai_bench.segments import Segment
     from sai_bench.spec import InferenceSettings, SystemSpec
     from sai_bench.sphere import ArrayGeometry
 
@@ -31,27 +32,11 @@ _MASKS_AT_ONCE = 256
 """Full-size masks held in memory at a time (64,800 pixels x 4 bytes each)."""
 
 
-@dataclass(frozen=True)
-class _Segment:
-    """Some label frames of a recording, and the wider stretch that is heard for their sake.
-
-    Attributes:
-        first: first label frame.
-        last: the one after the last label frame.
-        begin: first label frame that is heard; below 0: before the recording.
-        end: the one after the last that is heard.
-    """
-
-    first: int
-    last: int
-    begin: int
-    end: int
-
-
 class Detector:
     """The part of a system that hears: front end, backbone and decoder, built from a spec.
 
     Attributes:
+        parts: the three by kind, on their device and in their precision.
         sample_rate_hz: the rate that recordings are resampled to.
     """
 
@@ -71,14 +56,17 @@ class Detector:
             watch: called with the name of each step; the step happens inside what it returns.
 
         Raises:
-            WeightsError: the system's weights do not fit, or there is no such device.
+            WeightsError: the system's weights do not fit.
+            DeviceError: there is no such device.
         """
-        parts = build_parts(system, seed)
-        ready_for_inference(parts, inference)
+        self.parts = build_parts(system, seed)
+        ready_for_inference(self.parts, inference)
         self.sample_rate_hz = system.front_end.config.output().sample_rate_hz
         self._inference = inference
         self._watch = watch
-        self._front_end, self._backbone, self._decoder = (parts[kind] for kind in DETECTOR_KINDS)
+        self._front_end, self._backbone, self._decoder = (self.parts[kind] for kind in DETECTOR_KINDS)
+        # Compiled code is compiled anew for each shape: without padding they differ, with it they need not.
+        self._one_shape = inference.compile and inference.pad_segments
 
     def __call__(self, waveform: np.ndarray, sample_rate_hz: int, array: ArrayGeometry) -> Regions:
         """Return the candidates of a recording.
@@ -91,68 +79,53 @@ class Detector:
         frames = frame_count(waveform.shape[1], sample_rate_hz)
         with self._watch("resample"):
             waveform = resample(waveform, sample_rate_hz, self.sample_rate_hz)
-        segments = self._segments(frames)
-        parts = [
-            regions
-            for batch in batched(segments, self._inference.batch_segments)
-            for regions in self._regions(waveform, array, batch)
-        ]
-        return join(parts, [segment.first for segment in segments], frames)
-
-    def _segments(self, frames: int) -> list[_Segment]:
-        step = max(1, round(self._inference.segment_s * FRAMES_PER_S))
-        context = round(self._inference.context_s * FRAMES_PER_S)
-        segments = []
-        for first in range(0, frames, step):
-            last = min(first + step, frames)
-            if self._inference.pad_segments:
-                heard = first - context, first + step + context
-            else:
-                heard = max(0, first - context), min(frames, last + context)
-            segments.append(_Segment(first, last, *heard))
-        return segments
+        cut = segments(frames, self._inference)
+        with constant_weights(self._inference):
+            parts = [
+                regions
+                for batch in batched(cut, self._inference.batch_segments)
+                for regions in self._regions(waveform, array, batch)
+            ]
+        return join(parts, [segment.first for segment in cut], frames)
 
     @torch.inference_mode()
-    def _regions(
-        self, waveform: np.ndarray, array: ArrayGeometry, batch: Sequence[_Segment]
-    ) -> list[Regions]:
+    def _regions(self, waveform: np.ndarray, array: ArrayGeometry, batch: Sequence[Segment]) -> list[Regions]:
         """Return the regions of each segment; they count frames from its first one."""
-        heard = np.stack([self._heard(waveform, segment) for segment in batch])
+        heard = self._heard(waveform, batch)
         with self._watch("front_end"):
             features = self._front_end(torch.from_numpy(heard).to(self._inference.device))
         with self._watch("backbone"):
-            sphere = self._backbone(self._in_precision(features, self._backbone), array)
-        # Context frames, and the one that begins where the segment ends, are another segment's business.
-        before, wanted = batch[0].first - batch[0].begin, batch[0].last - batch[0].first
-        if sphere.shape[1] < before + wanted:
+            sphere = self._backbone(features, array)
+        own = whole_segment(self._inference).own if self._one_shape else batch[0].own
+        if sphere.shape[1] < own.stop:
             raise ContractError(
                 f"Backbone {type(self._backbone).__name__} returned too few label frames for "
-                f"{heard.shape[2]} samples: "
-                f"{sphere.shape[1]} of {before + wanted} wanted. Expected one per 0.1 s."
+                f"{heard.shape[2]} samples: {sphere.shape[1]} of {own.stop} wanted. Expected one per 0.1 s."
             )
-        own = slice(before, before + wanted)
-        if self._decoder.frames_are_independent:
-            sphere, own = sphere[:, own], slice(0, wanted)
+        sphere, own = frames_to_decode(sphere, own, self._decoder.frames_are_independent)
         with self._watch("decoder"):
-            candidates = self._decoder(self._in_precision(sphere, self._decoder))
+            candidates = self._decoder(sphere)
         check_candidates(candidates, sphere.shape[:2], type(self._decoder).__name__)
         with self._watch("masks"):
             return [
-                self._keep(candidates, index, range(own.start, own.start + segment.last - segment.first))
+                self._keep(candidates, index, range(own.start, own.start + segment.frames))
                 for index, segment in enumerate(batch)
             ]
 
-    def _heard(self, waveform: np.ndarray, segment: _Segment) -> np.ndarray:
+    def _heard(self, waveform: np.ndarray, batch: Sequence[Segment]) -> np.ndarray:
+        """Return the samples of a batch [B, M, S]; where all batches are alike, the last segment fills it."""
+        pieces = [self._samples(waveform, segment) for segment in batch]
+        if self._one_shape:
+            pieces += [pieces[-1]] * (self._inference.batch_segments - len(pieces))
+        return np.stack(pieces)
+
+    def _samples(self, waveform: np.ndarray, segment: Segment) -> np.ndarray:
         """Return the samples of a segment; silence where the recording has none."""
         begin, end = (round(f * self.sample_rate_hz / FRAMES_PER_S) for f in (segment.begin, segment.end))
         piece = waveform[:, max(0, begin) : max(0, end)]
         before = min(max(0, -begin), end - begin)
         # The last label frame may be partial: with silence behind it, it is heard like the others.
         return np.pad(piece, ((0, 0), (before, end - begin - before - piece.shape[1])))
-
-    def _in_precision(self, values: torch.Tensor, part: object) -> torch.Tensor:
-        dtype = input_dtype(part, self._inference)
-        return values if dtype is None or values.is_complex() else values.to(dtype)
 
     def _keep(self, candidates: Candidates, index: int, own: range) -> Regions:
         """Select the candidates of one segment worth keeping and store their masks compactly.
@@ -169,8 +142,8 @@ class Detector:
             return Regions.empty(len(own))
         place = masks_wanted.new_tensor([own.start, 0])
         starts, pixels, energies = self._compact_masks(candidates, index, masks_wanted + place)
-        logits = candidates.class_logits[index].float().cpu()
-        probabilities = logits[frames + own.start, slots].softmax(-1)[:, :CLASSES]
+        logits = candidates.class_logits[index].float().cpu()[frames + own.start, slots]
+        classes, probabilities = logits[:, :CLASSES].argmax(-1), logits.softmax(-1)[:, :CLASSES]
         frame_mask = torch.stack([frames, mask_of[slots]], dim=1)
         masks = _row_numbers(frame_mask.numpy(), masks_wanted.numpy())
         # A mask without a positive pixel shows nothing: its candidates go.
@@ -179,6 +152,7 @@ class Detector:
             frame_count=np.int64(len(own)),
             frames=frames.numpy().astype(np.int32)[shown],
             scores=scores[frames, slots].numpy().astype(np.float32)[shown],
+            classes=classes.numpy().astype(np.uint8)[shown],
             class_probabilities=probabilities.numpy().astype(np.float16)[shown],
             masks=masks[shown].astype(np.int32),
             mask_starts=starts,
@@ -212,9 +186,10 @@ class Detector:
         for chunk in wanted.split(_MASKS_AT_ONCE):
             selection = torch.cat([torch.full_like(chunk[:, :1], index), chunk], dim=1)
             selection = selection.to(candidates.mask_logits.device)
-            images = candidates.masks(selection).flatten(1).float().cpu().numpy()
+            images = candidates.masks(selection).flatten(1).float().cpu()
+            _check_masks(images, type(self._decoder).__name__)
             least_share = max(self._inference.stored_energy, 0.5 / ENERGY_STEPS)
-            found = compact_masks(images, least_share, ENERGY_STEPS)
+            found = compact_masks(images.numpy(), least_share, ENERGY_STEPS)
             for parts, part in zip((lengths, pixels, energies), found, strict=True):
                 parts.append(part)
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
@@ -239,6 +214,12 @@ def check_candidates(candidates: Candidates, batch_and_frames: Sequence[int], de
         raise ContractError(f"Decoder {decoder} returned scores that are NaN or outside [0, 1].")
     if not candidates.class_logits.isfinite().all():
         raise ContractError(f"Decoder {decoder} returned class logits that are not finite.")
+
+
+def _check_masks(images: torch.Tensor, decoder: str) -> None:
+    least, largest = images.aminmax()  # one pass; NaN anywhere makes both NaN
+    if not (least.isfinite() and largest.isfinite()):
+        raise ContractError(f"Decoder {decoder} returned masks that are NaN or infinite.")
 
 
 def batched(items: Sequence, size: int) -> Iterator[Sequence]:

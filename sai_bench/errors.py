@@ -105,9 +105,12 @@ def component_errors(doing: str) -> Iterator[None]:
 
     Raises:
         StageError: with the component's exception as its cause; errors of sai_bench pass as they are.
+        ContractError: one that the component caused, preceded by what failed.
     """
     try:
         yield
+    except ContractError as error:
+        raise ContractError(f"{doing}: {error}") from error
     except (SaiBenchError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
@@ -118,7 +121,7 @@ def component_errors(doing: str) -> Iterator[None]:
 
 
 def one_line(text: str) -> str:
-    """Return a message with what would take it apart, such as line breaks in file names, written as escapes."""
+    """Return a message with escapes for what would take it apart, such as line breaks in file names."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

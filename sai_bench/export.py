@@ -78,7 +78,7 @@ def fuse(regions: Regions, p: np.ndarray, fusion: Fusion) -> np.ndarray:
     """Return the fused scores [n] float64 of all candidates, checked."""
     fused = fusion(
         regions.scores.astype(np.float64),
-        regions.classes,
+        regions.classes.astype(np.int64),
         regions.frames.astype(np.int64),
         p.astype(np.float64),
     )

@@ -94,6 +94,18 @@ def _cannot_be_written(path: Path, error: OSError) -> OutputError:
     )
 
 
+def problem_with_file(path: Path) -> str:
+    """Return why there is no file to read at a path; nothing if there is one."""
+    try:
+        if not path.exists():
+            return "no such file"
+        if not path.is_file():
+            return "it is a folder" if path.is_dir() else "it is no regular file"
+        return "" if path.stat().st_size else "it is empty"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
 def encode_arrays(arrays: Mapping[str, np.ndarray], *, compressed: bool = True) -> bytes:
     """Return named arrays as the content of an .npz; equal arrays give equal bytes.
 
@@ -126,7 +138,8 @@ def arrays_sha256(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.ravel().view(np.uint8))
     return digest.hexdigest()
 
 

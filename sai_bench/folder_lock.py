@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from sai_bench.errors import OutputError
 
 _LOCK = ".lock"
+
+_held: set[TextIO] = set()
+
+
+def _let_go() -> None:
+    """Close the lock files that a forked process has inherited: it may outlive its parent, whose they are."""
+    for stream in _held:
+        stream.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
@@ -38,4 +53,8 @@ def folder_lock(folder: Path, *, doing: str, otherwise: str) -> Iterator[None]:
                 f"{folder}: cannot be locked ({error.strerror or error}). Expected a file system with locks; "
                 f"{otherwise}."
             ) from error
-        yield
+        _held.add(stream)
+        try:
+            yield
+        finally:
+            _held.discard(stream)

@@ -6,21 +6,22 @@ their input lies and have no weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
+from sai_bench.devices import torch_device, torch_dtype
 from sai_bench.errors import ContractError, WeightsError
-from sai_bench.weights import Weights, check_configs, check_tensors, read_weights
+from sai_bench.network_state import load_arrays, misfits, seeded, state_of
+from sai_bench.weights import Weights, check_configs, read_weights
 
 if TYPE_CHECKING:
     from sai_bench.spec import InferenceSettings, SystemSpec
 
 DETECTOR_KINDS = ("front_end", "backbone", "decoder")
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def build_parts(system: SystemSpec, seed: int) -> dict[str, object]:
@@ -38,8 +39,7 @@ def build_parts(system: SystemSpec, seed: int) -> dict[str, object]:
     """
     features = system.front_end.config.output()
     sphere = system.backbone.config.output(features)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         parts = {
             "front_end": system.front_end.build(),
             "backbone": system.backbone.build(features),
@@ -63,27 +63,20 @@ def load_into(parts: Mapping[str, object], weights: Weights, system: SystemSpec)
     Raises:
         WeightsError: config or tensors do not fit; every difference is named.
     """
-    check_configs(weights, {kind: getattr(system, kind).resolved() for kind in DETECTOR_KINDS})
+    check_configs(weights, [getattr(system, kind) for kind in DETECTOR_KINDS])
+    given = {kind: weights.tensors.get(kind, {}) for kind in parts}
+    problems = [
+        f"\n  {kind} '{getattr(system, kind).name}': {problem}"
+        for kind, part in parts.items()
+        for problem in misfits(part, given[kind])
+    ]
+    if problems:
+        raise WeightsError(
+            f"{weights.path}: does not fit the detector:{''.join(problems)}\nChange the spec to what the "
+            "weights were made with, or take other weights."
+        )
     for kind, part in parts.items():
-        expected = state_of(part)
-        found = check_tensors(weights, kind, shapes_of(expected), getattr(system, kind).name)
-        if expected:
-            part.load_state_dict({name: torch.from_numpy(array) for name, array in found.items()})
-
-
-def state_of(part: object) -> dict[str, torch.Tensor]:
-    """Return the tensors that a part's weights file holds; none if it is no network."""
-    return part.state_dict() if isinstance(part, torch.nn.Module) else {}
-
-
-def shapes_of(state: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor."""
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
-
-
-def arrays_of(part: object) -> dict[str, np.ndarray]:
-    """Return a network's tensors as arrays, none if the part is no network."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in state_of(part).items()}
+        load_arrays(part, given[kind], kind)
 
 
 def ready_for_inference(parts: Mapping[str, object], inference: InferenceSettings) -> None:
@@ -92,22 +85,36 @@ def ready_for_inference(parts: Mapping[str, object], inference: InferenceSetting
     The front end stays in float32: phases need it.
 
     Raises:
-        WeightsError: there is no such device.
+        DeviceError: there is no such device.
     """
-    if inference.device == "cuda" and not torch.cuda.is_available():
-        raise WeightsError("inference.device is cuda, but there is no such device. Set it to cpu.")
+    device = torch_device(inference.device, "inference.device")
     for kind, part in parts.items():
         if isinstance(part, torch.nn.Module):
             part.eval().requires_grad_(False)
-            part.to(inference.device)
+            part.to(device)
             if kind != "front_end":
-                part.to(_DTYPES[inference.precision])
+                dtype = torch_dtype(inference.precision)
+                part.to(dtype)
+                if dtype != torch.float32:
+                    part.register_forward_pre_hook(partial(_in_type, dtype))
                 if inference.compile:
-                    # Weights become constants, which lets the compiler lay them out for the processor.
-                    torch._inductor.config.freezing = True
                     part.compile(dynamic=False)
 
 
-def input_dtype(part: object, inference: InferenceSettings) -> torch.dtype | None:
-    """Return the type of real numbers that a part wants to be given, None if it takes any."""
-    return _DTYPES[inference.precision] if isinstance(part, torch.nn.Module) else None
+def _in_type(dtype: torch.dtype, _: torch.nn.Module, arguments: tuple) -> tuple:
+    """Return the arguments of a network with real tensors in the type of its weights."""
+    return tuple(a.to(dtype) if torch.is_tensor(a) and a.is_floating_point() else a for a in arguments)
+
+
+@contextmanager
+def constant_weights(inference: InferenceSettings) -> Iterator[None]:
+    """Let networks that are compiled meanwhile, in their first call, take their weights as constants.
+
+    The compiler may then lay them out for the processor. torch looks at this setting while it traces, which
+    `compile(options=...)` is too late for; it goes for the whole process, so it holds only as long as needed.
+    """
+    if not inference.compile:
+        yield
+        return
+    with torch._inductor.config.patch(freezing=True):
+        yield

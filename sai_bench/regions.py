@@ -24,7 +24,9 @@ class Regions:
         frame_count: [] label frames of the recording.
         frames: [n] int32, label frame of each candidate.
         scores: [n] float32 detector scores in [0, 1].
-        class_probabilities: [n, K] float16.
+        classes: [n] uint8, the most probable class of each candidate.
+        class_probabilities: [n, K] float16; too coarse to tell classes apart where "no object" takes nearly
+            all of the probability.
         masks: [n] int32, which mask each candidate uses; candidates may share one.
         mask_starts: [m+1] int64; mask i owns pixels mask_starts[i] to mask_starts[i+1].
         pixels: [total] uint16, row * 360 + column.
@@ -34,6 +36,7 @@ class Regions:
     frame_count: np.ndarray
     frames: np.ndarray
     scores: np.ndarray
+    classes: np.ndarray
     class_probabilities: np.ndarray
     masks: np.ndarray
     mask_starts: np.ndarray
@@ -42,11 +45,6 @@ class Regions:
 
     def __len__(self) -> int:
         return len(self.frames)
-
-    @property
-    def classes(self) -> np.ndarray:
-        """Return [n] the most probable class of each candidate."""
-        return self.class_probabilities.argmax(axis=1)
 
     def points(self, mask: int, least_energy: float = 0.0) -> np.ndarray:
         """Return a mask as [k, 3] float64 points (x, y, energy in (0, 1]) of at least `least_energy`."""
@@ -73,6 +71,7 @@ class Regions:
             frame_count=np.int64(frame_count),
             frames=np.zeros(0, np.int32),
             scores=np.zeros(0, np.float32),
+            classes=np.zeros(0, np.uint8),
             class_probabilities=np.zeros((0, CLASSES), np.float16),
             masks=np.zeros(0, np.int32),
             mask_starts=np.zeros(1, np.int64),
@@ -99,6 +98,7 @@ def join(parts: Sequence[Regions], first_frames: Sequence[int], frame_count: int
             [p.frames + first for p, first in zip(parts, first_frames, strict=True)]
         ).astype(np.int32),
         scores=np.concatenate([p.scores for p in parts]),
+        classes=np.concatenate([p.classes for p in parts]),
         class_probabilities=np.concatenate([p.class_probabilities for p in parts]),
         masks=np.concatenate(
             [p.masks + before for p, before in zip(parts, masks_before, strict=False)]

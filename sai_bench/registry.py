@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -73,7 +75,8 @@ class Registration:
 
         if isinstance(self.target, str):
             module = self.target.partition(":")[0]
-            with contextlib.suppress(PluginError):  # the import below has more to say about a missing module
+            # The import below has more to say about a module that is missing or wrong.
+            with contextlib.suppress(PluginError, SyntaxError):
                 _CODE_AT_IMPORT.setdefault(module, _code_of_module(module))
         component, base = self._load(self.target), KIND_CLASSES[self.kind]
         where = f"{self.kind} '{self.name}' from {self.origin.label}: {component.__name__}"
@@ -100,6 +103,17 @@ class Registration:
         if isinstance(self.target, str):
             parts.append(_code_of_module(self.target.partition(":")[0]))
         return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+    def description(self) -> str:
+        """Return what the docstring of the component's class says, empty if it has none.
+
+        Where the class stands in its module's source it is read there: importing it may bring torch.
+
+        Raises:
+            PluginError: the class has to be imported and cannot be.
+        """
+        written = _written_docstring(self.target) if isinstance(self.target, str) else None
+        return written or inspect.getdoc(self.load_class()) or ""
 
     def load_config(self) -> type[ComponentConfig]:
         """Import and return the component's config model."""
@@ -130,6 +144,21 @@ class Registration:
                 f"{type(found).__name__}, expected a class."
             )
         return found
+
+
+def _written_docstring(target: str) -> str | None:
+    """Return the docstring of a class `"module:Class"` from its source, None if it cannot be found there."""
+    from sai_bench.code_fingerprint import source_path
+
+    module, _, name = target.partition(":")
+    path = source_path(module)
+    if path is None or path.suffix != ".py":
+        return None
+    with contextlib.suppress(SyntaxError):
+        for node in ast.parse(path.read_bytes()).body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                return ast.get_docstring(node)
+    return None
 
 
 _CODE_AT_IMPORT: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""From a coarse grid to the 180 x 360 image: linear, circular in azimuth."""
+"""From a coarse grid on the sphere to a finer one and to the 180 x 360 image: linear, circular in azimuth."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from sai_bench.sphere import COLUMNS, ROWS, check_grid
 def upsample_to_image(maps: torch.Tensor) -> torch.Tensor:
     """Interpolate maps [n, h, w] on a coarse grid to [n, 180, 360].
 
-    Pixel centres and cell centres agree (a cell's value is reached at the centre of its block of pixels);
-    column 359 neighbours column 0; beyond the centres of the first and last row the value is held.
+    Raises:
+        ValueError: the grid does not divide the image.
     """
     height, width = maps.shape[-2:]
     check_grid(height, width)
-    block = COLUMNS // width
+    return enlarge(maps, (ROWS // height, COLUMNS // width))
+
+
+def enlarge(maps: torch.Tensor, factors: tuple[int, int]) -> torch.Tensor:
+    """Interpolate maps [n, h, w] linearly to [n, h * factors[0], w * factors[1]].
+
+    Centres of cells agree (a cell's value is reached at the centre of the cells that it becomes); the last
+    column neighbours the first; beyond the centres of the first and last row the value is held.
+    """
+    height, width = maps.shape[-2] * factors[0], maps.shape[-1] * factors[1]
     wrapped = F.pad(maps[:, None], (1, 1, 0, 0), mode="circular")
-    image = F.interpolate(wrapped, size=(ROWS, COLUMNS + 2 * block), mode="bilinear", align_corners=False)
-    return image[:, 0, :, block : block + COLUMNS]
+    size = (height, width + 2 * factors[1])
+    enlarged = F.interpolate(wrapped, size=size, mode="bilinear", align_corners=False)
+    return enlarged[:, 0, :, factors[1] : factors[1] + width]

@@ -21,7 +21,7 @@ mkdir -p "$new/report"
 report=(specs/report.yaml --set system.prior.head=random)
 "$bin/sai-bench" describe "${report[@]}" --json "$new/report/describe.json"
 "$bin/sai-bench" bench "${report[@]}" --json "$new/report/bench_fp32.json"
-bf16=(--set inference.precision=bf16 --set system.prior.precision=bf16)
+bf16=(--set inference.precision=bf16)
 "$bin/sai-bench" bench "${report[@]}" "${bf16[@]}" --json "$new/report/bench_bf16.json"
 "$bin/sai-bench" bench "${report[@]}" "${bf16[@]}" --set inference.compile=true \
   --json "$new/report/bench_bf16_compiled.json"

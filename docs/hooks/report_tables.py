@@ -29,13 +29,19 @@ def shapes() -> str:
     rows += ["", "| component | parameters | GMAC in 2 s |", "| :--- | ---: | ---: |"]
     for part in description["parts"]:
         if part["parameters"]:
-            gmacs = "n/a" if part["gmacs"] is None else f"{part['gmacs']:.1f}"
-            rows.append(f"| {part['kind']} `{part['name']}` | {part['parameters']:,} | {gmacs} |")
+            name = f"{part['kind']} `{part['name']}`"
+            rows.append(f"| {name} | {part['parameters']:,} | {_gmacs(part['gmacs'])} |")
         rows += [
-            f"| of it `{name}` | {detail['parameters']:,} | {detail['gmacs']:.1f} |"
+            f"| of it `{name}` | {detail['parameters']:,} | {_gmacs(detail['gmacs'])} |"
             for name, detail in part["details"].items()
         ]
+        if part["gmacs_per_mask"] is not None:
+            rows.append(f"| one full-size mask | | {part['gmacs_per_mask']:.3f} |")
     return "\n".join(rows) + "\n"
+
+
+def _gmacs(number: float | None) -> str:
+    return "" if number is None else f"{number:.1f}"
 
 
 def costs() -> str:

@@ -24,9 +24,16 @@ _COMPONENTS = [
     (
         "backbone",
         "convnext_spherical",
-        "backbones.convnext_spherical:ConvNextSpherical",
+        "backbones.convnext_spherical.backbone:ConvNextSpherical",
         "ConvNextSphericalConfig",
         "ConvNeXt encoder and spherical cross-attention (report, 2.2.2)",
+    ),
+    (
+        "backbone",
+        "steered_masks",
+        "backbones.steered_masks.backbone:SteeredMasks",
+        "SteeredMasksConfig",
+        "learned masks over time and frequency, projected by the array's steering vectors",
     ),
     (
         "backbone",
@@ -34,6 +41,13 @@ _COMPONENTS = [
         "backbones.steered_power:SteeredPower",
         "SteeredPowerConfig",
         "SRP-PHAT: steered response power from the array geometry, no training",
+    ),
+    (
+        "decoder",
+        "class_maps",
+        "decoders.class_maps.decoder:ClassMaps",
+        "ClassMapsConfig",
+        "activity and a dense map of each class, regions around the maps' peaks",
     ),
     (
         "decoder",
@@ -127,9 +141,23 @@ _COMPONENTS = [
     (
         "dataset",
         "simulated_rooms",
-        "datasets.simulated_rooms:SimulatedRooms",
+        "datasets.simulated_rooms.dataset:SimulatedRooms",
         "SimulatedRoomsConfig",
         "shoebox rooms with extended, moving, overlapping sources",
+    ),
+    (
+        "dataset",
+        "stairs26",
+        "datasets.stairs26:Stairs26",
+        "Stairs26Config",
+        "STAIRS26: em32 or MIC recordings of real rooms with label JSONs",
+    ),
+    (
+        "dataset",
+        "starss23",
+        "datasets.starss23.dataset:Starss23",
+        "Starss23Config",
+        "STARSS23: MIC or FOA recordings of real rooms, regions made from CSV directions",
     ),
     (
         "metric",

@@ -15,13 +15,14 @@ def check(
     set_: SetOption = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Check specs without building anything: keys, values, components, wiring."""
+    """Check specs without building anything: keys, values, components, wiring, files that they read."""
+    from sai_bench.before_work import check_files
     from sai_bench.errors import SpecError
 
     problems = []
     for path in specs:
         try:
-            load_spec_or_exit(path, set_, plugin)
+            check_files(load_spec_or_exit(path, set_, plugin))
         except SpecError as error:
             problems += error.problems
         else:

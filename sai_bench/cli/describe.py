@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sai_bench.cli.options import JsonOption, PluginOption, SetOption, SpecArgument, load_spec_or_exit
+
+if TYPE_CHECKING:
+    from sai_bench.description import Description
 
 
 def describe(
@@ -12,23 +17,30 @@ def describe(
     json_: JsonOption = None,
 ) -> None:
     """Show what a spec's system is made of: shapes, parameters and multiply-accumulates of each part."""
-    import json
+    from sai_bench.cli.results_out import check_json_target, deliver
+
+    check_json_target(json_, {})
+    loaded = load_spec_or_exit(spec, set_, plugin)
 
     from sai_bench.description import describe
-    from sai_bench.files import write_atomically
 
-    description = describe(load_spec_or_exit(spec, set_, plugin))
-    print(f"{description.name}: one segment of {description.segment_s:g} s")
+    description = describe(loaded)
+    deliver(lambda: as_text(description), description.to_json, json_)
+
+
+def as_text(description: Description) -> str:
+    """Return a description for people."""
+    lines = [f"{description.name}: one segment of {description.segment_s:g} s"]
     for part in description.parts:
-        print(f"\n{part.kind}: {part.name}{_size(part.parameters, part.gmacs)}")
+        lines += ["", f"{part.kind}: {part.name}{_size(part.parameters, part.gmacs)}"]
         for name, detail in part.details.items():
-            print(f"  {name}{_size(int(detail['parameters']), detail['gmacs'])}")
+            lines.append(f"  {name}{_size(int(detail['parameters']), detail['gmacs'])}")
+        width = max((len(shape.what) for shape in part.shapes), default=0)
         for shape in part.shapes:
-            print(f"  {shape.what:<26} [{shape.axes}] = {' x '.join(map(str, shape.lengths))}")
+            lines.append(f"  {shape.what:<{width}} [{shape.axes}] = {' x '.join(map(str, shape.lengths))}")
         if part.note:
-            print(f"  {part.note}")
-    if json_ is not None:
-        write_atomically(json_, (json.dumps(description.to_json(), indent=1) + "\n").encode())
+            lines.append(f"  {part.note}")
+    return "\n".join([*lines, ""])
 
 
 def _size(parameters: int, gmacs: float | None) -> str:

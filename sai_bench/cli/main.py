@@ -12,6 +12,7 @@ from sai_bench import __version__
 from sai_bench.cli import (
     bench,
     check,
+    check_data,
     check_submission,
     describe,
     detect,
@@ -44,6 +45,7 @@ app.command("describe")(describe.describe)
 app.command("schema")(schema.schema)
 app.command("run")(run.run)
 app.command("render")(render.render)
+app.command("check-data")(check_data.check_data)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
@@ -56,6 +58,9 @@ app.command("check-submission")(check_submission.check_submission)
 
 
 _INTERRUPTED = 130
+
+_KEEP_WHAT_IS_FINISHED = {"detect", "evaluate", "export-weights", "predict", "render", "run", "train"}
+"""Commands that go on where they were stopped."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -82,7 +87,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as leaving:
         if leaving.code == _INTERRUPTED:  # typer has caught the KeyboardInterrupt
-            print("Stopped. Run the same command again to go on where it stopped.", file=sys.stderr)
+            resumable = _KEEP_WHAT_IS_FINISHED.intersection(sys.argv[1:2])
+            next_step = " Run the same command again to go on where it stopped." if resumable else ""
+            print(f"Stopped.{next_step}", file=sys.stderr)
         raise
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shutil
 import textwrap
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +30,7 @@ def show(
     registration = load_plugins_or_warn(plugin).registry.get(kind, name)
     print(f"{kind}/{name}: {registration.summary}")
     print(f"from {registration.origin.label}")
-    description = inspect.getdoc(registration.load_class())
+    description = registration.description()
     if description:
         print(f"\n{description}")
     rows = key_rows(registration.load_config())

@@ -7,9 +7,6 @@ classes, h x w coarse grid, H x W = 180 x 360 image. See `sai_bench.sphere` for 
 Front end, backbone and decoder exchange torch tensors (a neural one is an `nn.Module` that also derives from
 the base class here, and whose config says `learned = True`); the other kinds exchange NumPy arrays and need
 no torch. This module imports neither.
-
-A network may have `landmarks`, a mapping of labels to (name of a submodule, axes of what that returns):
-`sai-bench describe` shows their shapes.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import torch
@@ -20,12 +21,16 @@ class Decoder(ABC):
     """Whether a frame's candidates hang on its own features alone. If not, the decoder is also given the
     frames around those that are wanted."""
 
+    landmarks: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Of a network: label -> (name of a submodule, axes of what that returns). `sai-bench describe` shows
+    their shapes."""
+
     @abstractmethod
     def __call__(self, sphere: torch.Tensor) -> Candidates:
         """Return the candidates of every frame.
 
         Args:
-            sphere: [B, N, D, h, w] from the backbone.
+            sphere: [B, N, D, h, w] from the backbone, in the type of the weights.
         """
 
     def target_grids(self, losses: LossConfig) -> tuple[tuple[int, int], ...]:

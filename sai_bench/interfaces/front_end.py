@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import torch
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 
 class FrontEnd(ABC):
     """Waveform to features. Built as `cls(config)`."""
+
+    landmarks: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    """Of a network: label -> (name of a submodule, axes of what that returns). `sai-bench describe` shows
+    their shapes."""
 
     @abstractmethod
     def __call__(self, waveform: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from sai_bench.config import ComponentConfig
 
@@ -35,8 +36,8 @@ class Prior(ABC):
     """Whether `fit` and `load_weights` must be called before the prior can be used."""
 
     needs_labels: ClassVar[bool] = False
-    """Whether the prior is called with `activity=`, [K, N] bool: which classes the recording's labels have in
-    which label frame. Only for diagnostics: such a prior cannot hear recordings without labels."""
+    """Whether the prior is asked through `from_labels`, not through `__call__`. Only for diagnostics: such a
+    prior cannot hear recordings without labels."""
 
     @classmethod
     def needs_fit_with(cls, config: ComponentConfig) -> bool:
@@ -54,6 +55,29 @@ class Prior(ABC):
         Returns:
             p [K, N] float32 in [0, 1], N = sai_bench.sphere.frame_count(S, sample_rate_hz).
         """
+
+    def from_labels(self, activity: np.ndarray) -> np.ndarray:
+        """Return how probable each class is in each label frame (only if `needs_labels`).
+
+        Args:
+            activity: [K, N] bool, which classes the recording's labels have in which label frame.
+
+        Returns:
+            p [K, N] float32 in [0, 1].
+        """
+        raise TypeError(f"{type(self).__name__} has needs_labels = True, but no from_labels")
+
+    def networks(self) -> Mapping[str, torch.nn.Module]:
+        """Return the networks that it has so far, by name; `sai-bench describe` counts what is in them."""
+        return {}
+
+    def take_random_weights(self) -> bool:
+        """Be as after a fit, but with random numbers: `sai-bench describe` counts what its networks cost.
+
+        Returns:
+            whether it did so; a prior without networks need not.
+        """
+        return False
 
     def notes(self) -> list[str]:
         """Return what the user must know before trusting numbers made with it, such as random weights.

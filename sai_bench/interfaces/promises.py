@@ -17,6 +17,7 @@ class FeatureSpec:
         first_centre_samples: STFT frame t is centred on sample first_centre_samples + t * hop_samples.
         bins: F.
         channels: C, None if it is the number of microphones M, whatever that is.
+        microphones: M that the front end needs, None if it takes any number.
     """
 
     representation: str
@@ -26,6 +27,7 @@ class FeatureSpec:
     bins: int
     first_centre_samples: int = 0
     channels: int | None = None
+    microphones: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from sai_bench.config import ComponentConfig, SpecPath
+from sai_bench.config import ComponentConfig, SpecFile
+from sai_bench.grid import FRAME_S, FRAMES_PER_S
 from sai_bench.registry import Registration
 
 SYSTEM_KINDS = ("front_end", "backbone", "decoder", "prior", "fusion", "compressor")
@@ -37,10 +38,11 @@ class InferenceSettings(Settings):
     """How whole recordings go through the detector, and what of its output is kept."""
 
     segment_s: float = Field(20.0, gt=0, le=3600)
-    """Seconds of audio that the detector sees at once (besides the context)."""
+    """Seconds of audio that the detector sees at once (besides the context), whole label frames of 0.1 s."""
 
     context_s: float = Field(0.5, ge=0, le=3600)
-    """Seconds of extra audio on both sides of a segment; frames of it are dropped. 0: segments abut."""
+    """Seconds of extra audio on both sides of a segment, whole label frames; they are dropped. 0: segments
+    abut."""
 
     pad_segments: bool = False
     """Whether segments at the ends of a recording are padded with silence to full length, as a network wants
@@ -56,7 +58,8 @@ class InferenceSettings(Settings):
     """Numbers in which networks compute: float32, or bfloat16, which is faster and rounds to 3 digits."""
 
     compile: bool = False
-    """Whether networks are compiled with `torch.compile`: a minute of waiting, then faster."""
+    """Whether networks are compiled with `torch.compile`: a minute of waiting, then faster. Needs
+    `pad_segments`."""
 
     score_floor: float = Field(0.02, ge=0, le=1)
     """Candidates that score below this are not kept."""
@@ -67,12 +70,27 @@ class InferenceSettings(Settings):
     stored_energy: float = Field(0.10, ge=0, lt=1)
     """Pixels below this share of their mask's peak are not stored."""
 
+    @field_validator("segment_s", "context_s")
+    @classmethod
+    def _whole_label_frames(cls, seconds: float, info: ValidationInfo) -> float:
+        frames = seconds * FRAMES_PER_S
+        if abs(frames - round(frames)) > 1e-6:
+            raise ValueError(
+                f"{info.field_name} = {seconds:g} is no whole number of label frames of {FRAME_S:g} s"
+            )
+        return seconds
+
     @model_validator(mode="after")
-    def _batches_need_equal_lengths(self) -> InferenceSettings:
+    def _equal_lengths_where_they_are_needed(self) -> InferenceSettings:
         if self.batch_segments > 1 and not self.pad_segments:
             raise ValueError(
                 f"batch_segments = {self.batch_segments} needs segments of equal length: set pad_segments to "
                 "true"
+            )
+        if self.compile and not self.pad_segments:
+            raise ValueError(
+                "compile needs segments of equal length, for each other length is compiled anew: set "
+                "pad_segments to true"
             )
         return self
 
@@ -136,6 +154,14 @@ class ComponentSpec:
         """Build the component; a backbone or decoder also takes what its predecessor promises."""
         return self.registration.load_class()(self.config, *upstream)
 
+    def with_inference(self, inference: InferenceSettings) -> ComponentSpec:
+        """Return the component with a value for each key that its config leaves to `inference`."""
+        left = [key for key in sorted(self.config.as_inference) if getattr(self.config, key) is None]
+        if not left:
+            return self
+        config = self.config.model_copy(update={key: getattr(inference, key) for key in left})
+        return replace(self, config=config)
+
     def resolved(self) -> dict:
         """Return `{"use": name, ...}` with every key explicit, JSON-ready, paths relative to the folder."""
         dumped = self.config.model_dump(mode="json", by_alias=True)
@@ -170,6 +196,10 @@ class SystemSpec:
         """Yield the six components in the order of the signal."""
         return (getattr(self, kind) for kind in SYSTEM_KINDS)
 
+    def with_inference(self, inference: InferenceSettings) -> SystemSpec:
+        """Return the system with a value for each key that a component leaves to the section `inference`."""
+        return replace(self, **{c.kind: c.with_inference(inference) for c in self.components()})
+
     def networks(self) -> tuple[ComponentSpec, ...]:
         """Return the components of the detector that have weights."""
         return tuple(c for c in (self.front_end, self.backbone, self.decoder) if c.config.learned)
@@ -187,7 +217,7 @@ class SystemKeys(Settings):
     microphones: Microphones = "mic"
     """From recordings with 32 channels take the four MIC capsules (`mic`) or all of them (`all`)."""
 
-    weights: SpecPath | None = None
+    weights: SpecFile | None = None
     """A file made by `sai-bench export-weights`, for the networks of the system and its prior."""
 
 

@@ -32,6 +32,7 @@ _EXPECTED = {
     "list_type": "a list",
     "literal_error": "{expected}",
     "mapping_type": "a mapping of keys",
+    "missing_items": "{number} items",
     "model_attributes_type": "a mapping of keys",
     "model_type": "a mapping of keys",
     "multiple_of": "a multiple of {multiple_of}",
@@ -47,6 +48,9 @@ _EXPECTED = {
     "too_short": "at least {min_length} items",
     "tuple_type": "a list",
 }
+
+
+_ABOUT_LENGTH = {"missing_items", "too_long", "too_short"}
 
 
 def explain(
@@ -66,7 +70,7 @@ def explain(
         also_known: keys of the mapping that the model does not see (such as `use`).
     """
     grouped: dict[tuple[Mark, tuple[str, ...]], tuple[Node, list]] = {}
-    for detail in error.errors(include_url=False):
+    for detail in _missing_items_together(error.errors(include_url=False)):
         place, below = _locate(node, detail)
         # The members of a union each complain about the same key: one problem lists what all of them expect.
         grouped.setdefault((place.mark, (*path, *below)), (place, []))[1].append(detail)
@@ -107,6 +111,18 @@ def booleans_as_numbers(node: Node, validated: object, path: tuple[str, ...]) ->
     ]
 
 
+def _missing_items_together(details: Iterable[Mapping]) -> list[Mapping]:
+    """Return the errors with one for each list that is too short, where pydantic has one for each item."""
+    together: dict[object, Mapping] = {}
+    for number, detail in enumerate(details):
+        if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
+            place, length = detail["loc"][:-1], detail["loc"][-1] + 1
+            together[place] = {"type": "missing_items", "loc": place, "ctx": {"number": length}}
+        else:
+            together[number] = detail
+    return [*together.values()]
+
+
 def _message(details: list, place: Node) -> str:
     kinds = {detail["type"] for detail in details}
     if kinds == {"missing"}:
@@ -121,7 +137,9 @@ def _message(details: list, place: Node) -> str:
         hint = did_you_mean(place.value, choices)
     elif "string_type" in kinds and type(place.value) in (int, float):
         hint = f" For text write '{place.raw}' in quotes."
-    return f"expected {' or '.join(dict.fromkeys(wanted))}, got {describe(place)}.{hint}"
+    of_list = isinstance(place.value, list) and kinds <= _ABOUT_LENGTH
+    got = str(len(place.value)) if of_list else describe(place)
+    return f"expected {' or '.join(dict.fromkeys(wanted))}, got {got}.{hint}"
 
 
 def _bound(bound: object) -> object:
@@ -129,7 +147,7 @@ def _bound(bound: object) -> object:
 
 
 def _words(expected: str) -> list[str]:
-    return expected.replace(" or ", ", ").split(", ")
+    return expected.replace(" or ", ", ").split(", ") if expected else []
 
 
 def _other_message(detail: Mapping, place: Node) -> str:

@@ -128,7 +128,13 @@ class Spec:
             SpecError: the spec has none.
         """
         if self.data is None:
-            raise SpecError([f"{shown_path(self.path)}: data: missing, and this command needs a data set."])
+            raise SpecError(
+                [
+                    f"{shown_path(self.path)}: data: missing, and this command needs a data set. Write a "
+                    f"spec with `extends: {self.path.name}` and a section `data`, such as "
+                    "{use: simulated_rooms, folder: ../data}."
+                ]
+            )
         return self.data
 
 
@@ -220,7 +226,7 @@ class _Reader:
             name=self._name(sections),
             seed=sections.header.seed,
             data=sections.data,
-            system=sections.system,
+            system=sections.system and sections.system.with_inference(sections.inference),
             training=sections.training,
             inference=sections.inference,
             export=sections.export,

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sai_bench.config import LossConfig, SpecPath
+from sai_bench.config import LossConfig, SpecFile
 from sai_bench.spec.models import ComponentSpec, Settings, relative_to_folder
 
 _Share = Annotated[float, Field(ge=0, le=1)]
@@ -130,7 +130,7 @@ class DetectorStageSettings(Settings):
     frozen: tuple[str, ...] = ()
     """Parameters that do not learn, by the beginning of their names, such as `backbone.encoder`."""
 
-    initial_weights: SpecPath | None = None
+    initial_weights: SpecFile | None = None
     """A weights file to begin with; None: what the stage before left, or random weights."""
 
     precision: Literal["fp32", "bf16"] = "fp32"

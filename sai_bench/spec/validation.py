@@ -175,7 +175,8 @@ class _Check:
             if node.child(kind) is None:
                 available = ", ".join(self.registry.names(kind)) or "none"
                 self.report(node.mark, ("system", kind), f"missing. Available: {available}.")
-        self.candidates, unfit = wiring.check_chain(parts, node)
+        heard = general and general.microphones
+        self.candidates, unfit = wiring.check_chain(parts, heard, node)
         self.problems += unfit
         if general is None or None in parts.values():
             return None
@@ -194,7 +195,12 @@ class _Check:
                 self.report(child.mark, ("training", name), message)
             elif child.value is not None:
                 stages.append(self.stage(name, child, system))
-        return None if None in stages else tuple(stages)
+        if None in stages:
+            return None
+        for stage in [stage for stage in stages if not stage.trains_detector][1:]:
+            message = "a second stage that trains the prior, which is fitted once. Remove one of them."
+            self.report(node.child(stage.name).mark, ("training", stage.name), message)
+        return tuple(stages)
 
     def stage(self, name: str, node: Node, system: SystemSpec | None) -> TrainingStage | None:
         path = ("training", name)

@@ -11,20 +11,24 @@ from collections.abc import Mapping
 
 from sai_bench.errors import WiringError
 from sai_bench.interfaces import CandidateSpec, FeatureSpec, SphereSpec
-from sai_bench.spec.models import ComponentSpec, ExportSettings, InferenceSettings
+from sai_bench.spec.models import ComponentSpec, ExportSettings, InferenceSettings, Microphones
 from sai_bench.spec.problems import Problem
 from sai_bench.spec.yaml_source import Node
+
+_MIC_CAPSULES = 4
+"""What `system.microphones: mic` hears."""
 
 _CHAIN = (("front_end", FeatureSpec), ("backbone", SphereSpec), ("decoder", CandidateSpec))
 
 
 def check_chain(
-    parts: Mapping[str, ComponentSpec | None], system: Node
+    parts: Mapping[str, ComponentSpec | None], microphones: Microphones | None, system: Node
 ) -> tuple[CandidateSpec | None, list[Problem]]:
     """Follow the signal from front end to candidates.
 
     Args:
         parts: the components by kind; None where one is missing or wrong.
+        microphones: which channels the system hears, None if that is wrong.
         system: the spec's `system` section.
 
     Returns:
@@ -37,7 +41,9 @@ def check_chain(
             return None, []
         try:
             output = component.config.output(*given)
-            message = None if isinstance(output, promised) else _broken_promise(component, output, promised)
+            message = _broken_promise(component, output, promised)
+            if message is None and kind == "front_end":
+                message = _other_microphones(component, output, microphones)
         except WiringError as error:
             message = str(error)
         except (Exception, SystemExit) as error:  # a plugin's output() may raise anything
@@ -50,9 +56,24 @@ def check_chain(
     return output, []
 
 
-def _broken_promise(component: ComponentSpec, output: object, promised: type) -> str:
+def _broken_promise(component: ComponentSpec, output: object, promised: type) -> str | None:
+    if isinstance(output, promised):
+        return None
     config = type(component.config).__name__
     return f"{config}.output() returned a {type(output).__name__}, expected a {promised.__name__}."
+
+
+def _other_microphones(
+    front_end: ComponentSpec, features: FeatureSpec, microphones: Microphones | None
+) -> str | None:
+    needed = features.microphones
+    if microphones != "mic" or needed in (None, _MIC_CAPSULES):
+        return None
+    return (
+        f"'{front_end.name}' hears {needed} microphones, but system.microphones = mic are {_MIC_CAPSULES}. "
+        f"Set system.front_end.microphones to {_MIC_CAPSULES}, or system.microphones to all for recordings "
+        f"with {needed} channels."
+    )
 
 
 def check_settings(

@@ -39,15 +39,18 @@ def plain_formula(block, queries, features):
     return (maps + block.feed_forward(maps))[None]
 
 
+def assert_equals_plain_formula(block, queries, features):
+    expected = plain_formula(block, queries, features)
+    torch.testing.assert_close(block(queries, features, FRAMES), expected, rtol=1e-4, atol=1e-5)
+
+
 @torch.inference_mode()
 def test_fused_attention_is_at_least_3_times_faster_than_the_plain_formula(benchmark, best_seconds):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     block = SphericalCrossAttention(CHANNELS, TOKENS, 8, ConvNextSphericalConfig())
     queries, features = torch.randn(CELLS, 16), torch.randn(1, FRAMES_TIMED, TOKENS, CHANNELS)
-    torch.testing.assert_close(
-        block(queries, features, FRAMES), plain_formula(block, queries, features), rtol=1e-4, atol=1e-5
-    )
+    assert_equals_plain_formula(block, queries, features)
 
     plain_s = best_seconds(lambda: plain_formula(block, queries, features))
     benchmark.pedantic(block, args=(queries, features, FRAMES), rounds=5)
@@ -57,6 +60,10 @@ def test_fused_attention_is_at_least_3_times_faster_than_the_plain_formula(bench
 
     ratio = plain_s / ours_s
     benchmark.extra_info["times_faster_than_the_plain_formula"] = round(ratio, 1)
+    block.query.weight *= 100  # logits beyond the bound of the fast path
+    assert_equals_plain_formula(block, queries, features)
+    softmax_s = best_seconds(lambda: block(queries, features, FRAMES))
+    benchmark.extra_info["times_faster_with_large_logits"] = round(plain_s / softmax_s, 1)
     assert ratio > 3
 
 

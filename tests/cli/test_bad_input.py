@@ -42,7 +42,7 @@ def with_nan(samples):
     [
         (noise(1), "has 1 channel, expected 4 channels (MIC) or 32 channels (em32)"),
         (noise(3), "has 3 channels"),
-        (with_nan(noise(4)), "NaN or infinite, the first in channel 2"),
+        (with_nan(noise(4)), "1 sample is NaN or infinite, in channel 2"),
         (noise(4, 0), "shorter than one label frame"),
         (noise(4, 1000), "shorter than one label frame"),
     ],
@@ -87,6 +87,41 @@ def test_detect_takes_any_rate_and_both_arrays(sai_bench, spec, tmp_path, channe
     assert (tmp_path / "out" / "mine.png").exists()
 
 
+FAULTY_PRIOR = """\
+import numpy as np
+
+import sai_bench
+from sai_bench.config import ComponentConfig
+from sai_bench.interfaces import Prior
+from sai_bench.sphere import frame_count
+
+
+class OfLoud(Prior):
+    def __init__(self, config):
+        pass
+
+    def __call__(self, waveform, sample_rate_hz):
+        p = np.nan if waveform.max() > 0.9 else 0.5
+        return np.full((13, frame_count(waveform.shape[1], sample_rate_hz)), p)
+
+
+@sai_bench.hookimpl
+def sai_bench_register(register):
+    register.component("prior", "of_loud", OfLoud, config=ComponentConfig, summary="NaN for loud ones")
+"""
+
+
+def test_detect_names_the_recording_with_which_a_component_broke_its_contract(sai_bench, spec, tmp_path):
+    plugin = tmp_path / "faulty.py"
+    plugin.write_text(FAULTY_PRIOR)
+    quiet, loud = wav(tmp_path / "quiet.wav", noise(4)), wav(tmp_path / "loud.wav", 2 * noise(4))
+    arguments = ("--out", tmp_path / "out", "--plugin", plugin, "--set", "system.prior.use=of_loud")
+    done = sai_bench("detect", spec, quiet, loud, *arguments)
+    assert done.code == 1
+    assert "loud.wav: detection failed: Prior OfLoud returned values outside [0, 1] or NaN" in done.err
+    assert (tmp_path / "out" / "quiet.json").exists()
+
+
 def test_silence_gives_no_detections_and_no_failure(sai_bench, spec, tmp_path):
     recording = wav(tmp_path / "silence.wav", np.zeros((24000, 4)))
     done = sai_bench("detect", spec, recording, "--out", tmp_path / "out")
@@ -100,6 +135,13 @@ def test_a_recording_shorter_than_the_window_works(sai_bench, spec, tmp_path):
     done = sai_bench("detect", spec, recording, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert "in 1 frames" in done.out
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "inf", "1e9"])
+def test_bench_wants_a_stretch_of_noise_that_ends(sai_bench, spec, seconds):
+    done = sai_bench("bench", spec, "--seconds", seconds)
+    assert done.code == 2
+    assert "--seconds" in done.err
 
 
 @pytest.mark.parametrize(
@@ -126,6 +168,29 @@ def test_a_plugin_that_raises_is_the_users_business(sai_bench, spec, tmp_path):
     assert done.code == 2
     assert "broken.py" in done.err
     assert "no_such_module" in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("run", "Stopped. Run the same command again to go on where it stopped.\n"),
+        ("export-weights", "Stopped. Run the same command again to go on where it stopped.\n"),
+        ("bench", "Stopped.\n"),
+        ("describe", "Stopped.\n"),
+        ("load", "Stopped.\n"),
+    ],
+)
+def test_only_commands_that_keep_something_say_that_they_go_on(monkeypatch, capfd, command, told):
+    from sai_bench.cli.main import main
+
+    def app():
+        raise SystemExit(130)  # as typer does after Ctrl-C
+
+    monkeypatch.setattr("sai_bench.cli.main.app", app)
+    monkeypatch.setattr("sys.argv", ["sai-bench", command, "run"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capfd.readouterr().err == told
 
 
 def test_a_component_that_raises_fails_the_work_and_is_shown_with_its_traceback(monkeypatch, capfd, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import product
 
 import pydantic
 import pytest
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sai_bench.errors import WiringError
 from sai_bench.interfaces import FeatureSpec, SphereSpec
 from sai_bench.sphere import mic_array
-from sai_bench_builtin.backbones.convnext_spherical import ConvNextSpherical
+from sai_bench_builtin.backbones.convnext_spherical.backbone import ConvNextSpherical
 from sai_bench_builtin.configs.backbone import ConvNextSphericalConfig
 from sai_bench_builtin.configs.front_end import StftConfig
 
@@ -28,6 +29,12 @@ def built(keys, features, seed=0):
 
 def tiny_input(frames=101, batch=1, bins=64):
     return torch.randn(batch, 12, frames, bins, generator=torch.Generator().manual_seed(5))
+
+
+def stage_maps(backbone, features):
+    queries, stages = backbone.queries.grid.flatten(0, 1), backbone.encoder(features)[1:]
+    blocks = zip(backbone.attentions, stages, backbone.frames_per_map, strict=True)
+    return [block(queries, stage, frames) for block, stage, frames in blocks]
 
 
 def parameters(module):
@@ -69,7 +76,7 @@ def test_encoder_has_27_05_million_parameters_and_takes_137_gmac(report_on_meta)
 
 
 def test_queries_are_shared_and_attention_adds_little(report_on_meta):
-    assert report_on_meta.queries.shape == (45 * 90, 16)
+    assert report_on_meta.queries.grid.shape == (45, 90, 16)
     assert parameters(report_on_meta) - parameters(report_on_meta.encoder) < 0.5e6
 
 
@@ -122,6 +129,42 @@ def test_a_segment_without_extra_stft_frames_still_gets_all_its_label_frames(tin
         assert built(tiny_keys, tiny_features)(tiny_input(60), mic_array()).shape[1] == 3
 
 
+STRIDES = [
+    {
+        "stem_kernel": stem,
+        "stem_stride": stem,
+        "downsampling_strides": tuple(zip(times, (2, 2, 2), strict=True)),
+    }
+    for stem in ((1, 4), (2, 4), (4, 4))
+    for times in product((1, 2, 5), repeat=3)
+] + [LATER_STRIDES, {**LATER_STRIDES, "stem_kernel": (8, 7)}]
+
+
+def test_whatever_the_strides_every_label_frame_of_a_segment_gets_the_sum_of_the_stages_maps(
+    tiny_keys, tiny_features
+):
+    fitting = uneven = 0
+    for strides in STRIDES:
+        config = ConvNextSphericalConfig(**{**tiny_keys, "stage_depths": (1, 1, 1, 1), **strides})
+        try:
+            config.output(tiny_features)
+        except WiringError:
+            continue
+        fitting += 1
+        backbone = ConvNextSpherical(config, tiny_features).eval()
+        for stft_frames_more in (0, 1, 2, 4):
+            given = tiny_input(2 * 20 + stft_frames_more)
+            with torch.inference_mode():
+                sphere = backbone(given, mic_array()).flatten(3).mT
+                maps = stage_maps(backbone, given)
+            assert sphere.shape[1] >= 2
+            assert sphere.shape[1] == min(one.shape[1] for one in maps)
+            torch.testing.assert_close(sphere, sum(one[:, : sphere.shape[1]] for one in maps))
+            uneven += len({one.shape[1] for one in maps}) > 1
+    assert fitting > 20
+    assert uneven > 20
+
+
 def test_a_click_shows_in_the_map_of_its_label_frame(tiny_keys, tiny_features):
     backbone = built({**tiny_keys, "depthwise_kernel": 1}, tiny_features)
     silence = torch.zeros(1, 12, 104, 64)
@@ -141,8 +184,7 @@ def test_turning_the_queries_turns_the_map(tiny_keys, tiny_features):
 
     with torch.inference_mode():
         before = backbone(features, mic_array())
-        grid = backbone.queries.view(4, 8, 6)
-        backbone.queries.copy_(grid.roll(3, dims=1).flatten(0, 1))
+        backbone.queries.grid.copy_(backbone.queries.grid.roll(3, dims=1))
         after = backbone(features, mic_array())
 
     torch.testing.assert_close(after, before.roll(3, dims=-1))
@@ -170,8 +212,7 @@ def test_stage_maps_are_summed(tiny_keys, tiny_features):
 
     with torch.inference_mode():
         sphere = backbone(features, mic_array())
-        stages = backbone.encoder(features)[1:]
-        maps = [block(backbone.queries, x, 5) for block, x in zip(backbone.attentions, stages, strict=True)]
+        maps = stage_maps(backbone, features)
 
     torch.testing.assert_close(sphere.flatten(3).mT, maps[0] + maps[1] + maps[2])
 

@@ -58,6 +58,20 @@ def test_nan_samples_are_located(tmp_path):
         read_recording(write(tmp_path / "a.wav", samples))
 
 
+def test_a_single_nan_sample_is_one_sample(tmp_path):
+    samples = noise(4)
+    samples[12000, 2] = np.nan
+    with pytest.raises(AudioError, match=r"1 sample is NaN or infinite, in channel 3 at 0\.500 s"):
+        read_recording(write(tmp_path / "a.wav", samples))
+
+
+def test_absurdly_loud_samples_are_refused_and_integers_that_nobody_scaled_are_not(tmp_path):
+    with pytest.raises(AudioError, match=r"a\.wav: its samples reach 5e\+29, where full scale is 1"):
+        read_recording(write(tmp_path / "a.wav", np.full((2400, 4), -5e29)))
+    waveform, _ = read_recording(write(tmp_path / "a.wav", np.full((2400, 4), 32767.0)))
+    assert waveform.max() == 32767
+
+
 def test_missing_and_foreign_files_are_told_apart(tmp_path):
     with pytest.raises(AudioError, match="no such file"):
         read_recording(tmp_path / "absent.wav")

@@ -10,7 +10,7 @@ from sai_bench import code_fingerprint as module
 def forget_places():
     """New modules appear during these tests, which never happens while a command runs."""
     importlib.invalidate_caches()
-    for function in (module._source_path, module._search_folders, module._is_users_own):
+    for function in (module.source_path, module._search_folders, module._is_users_own):
         function.cache_clear()
 
 

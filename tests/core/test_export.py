@@ -25,11 +25,13 @@ def one_hot(classes):
 
 
 def make_regions(rng, candidates=60, masks=9, points=40):
+    classes = rng.integers(0, 13, candidates).astype(np.uint8)
     return Regions(
         frame_count=np.int64(FRAMES),
         frames=np.sort(rng.integers(0, FRAMES, candidates)).astype(np.int32),
         scores=rng.choice([0.03, 0.2, 0.2, 0.7, 0.9], candidates).astype(np.float32),
-        class_probabilities=one_hot(rng.integers(0, 13, candidates)),
+        classes=classes,
+        class_probabilities=one_hot(classes),
         masks=rng.integers(0, masks, candidates).astype(np.int32),
         mask_starts=np.arange(masks + 1) * points,
         pixels=rng.choice(64800, masks * points, replace=False).astype(np.uint16),
@@ -59,11 +61,13 @@ def test_export_keeps_the_strongest_few_above_the_threshold_of_each_frame():
 
 def test_the_winner_among_equal_scores_depends_on_the_recording_and_not_on_the_class_number():
     # Thirteen classes share one mask and score, as a class-agnostic decoder leaves them.
+    classes = np.tile(np.arange(13, dtype=np.uint8), 400)
     regions = Regions(
         np.int64(400),
         np.repeat(np.arange(400), 13).astype(np.int32),
         np.full(5200, 0.5, np.float32),
-        one_hot(np.tile(np.arange(13), 400)),
+        classes,
+        one_hot(classes),
         np.repeat(np.arange(400), 13).astype(np.int32),
         np.arange(401),
         np.zeros(400, np.uint16),
@@ -183,9 +187,11 @@ def test_joined_segments_keep_each_candidate_with_its_mask():
     for part, first, offset in ((parts[0], 0, 0), (parts[2], 12, 60)):
         for i in range(60):
             assert whole.frames[offset + i] == part.frames[i] + first
+            assert whole.classes[offset + i] == part.classes[i]
             np.testing.assert_array_equal(whole.points(whole.masks[offset + i]), part.points(part.masks[i]))
     again = Regions.from_arrays(whole.arrays())
     np.testing.assert_array_equal(again.pixels, whole.pixels)
+    np.testing.assert_array_equal(again.classes, whole.classes)
 
 
 def test_points_are_columns_rows_and_shares_of_the_peak():
@@ -193,6 +199,7 @@ def test_points_are_columns_rows_and_shares_of_the_peak():
         np.int64(1),
         np.zeros(1, np.int32),
         np.ones(1, np.float32),
+        np.array([3], np.uint8),
         one_hot([3]),
         np.zeros(1, np.int32),
         np.array([0, 3]),

@@ -62,6 +62,14 @@ def test_every_style_gives_candidates_as_the_detector_wants_them(style, scope, s
 
 
 @torch.no_grad()
+def test_the_least_refinement_that_a_config_allows_makes_masks():
+    with pytest.raises(pydantic.ValidationError, match="greater than or equal to 4"):
+        MaskQueriesConfig(refinement_channels=3)
+    candidates = decoder(refinement_channels=4)(sphere_features(batch=1))
+    assert candidates.masks(torch.tensor([[0, 0, 0]])).shape == (1, 180, 360)
+
+
+@torch.no_grad()
 def test_report_shapes_and_parameters_at_full_size():
     config, spec = MaskQueriesConfig(), SphereSpec("embedding", 16, 45, 90)
     built = MaskQueries(config, spec)
@@ -289,6 +297,18 @@ def test_bfloat16_gives_float32_candidates_close_to_those_of_float32(style, mode
         assert a.dtype == torch.float32
         assert float((a - b).norm() / b.norm()) < 0.05
     assert found.masks(torch.tensor([[0, 0, 0]])).dtype == torch.float32
+
+
+@pytest.mark.parametrize("position", ["elevation", "sphere"])
+def test_a_network_in_bfloat16_reads_exact_positions(position):
+    built = decoder(position=position)
+    exact = built.positions.clone()
+
+    built.to(torch.bfloat16)
+
+    assert built.identities.dtype == torch.bfloat16
+    torch.testing.assert_close(built.positions, exact, rtol=0, atol=0)
+    assert built.to("meta").positions.is_meta
 
 
 @torch.no_grad()

@@ -3,8 +3,9 @@ import torch
 import torch.nn.functional as F
 
 from sai_bench.interfaces import SphereSpec
+from sai_bench.upsampling import enlarge
 from sai_bench_builtin.configs.decoder import MaskQueriesConfig
-from sai_bench_builtin.decoders.mask_queries.convolution import SphereConv, enlarge
+from sai_bench_builtin.decoders.mask_queries.convolution import SphereConv
 from sai_bench_builtin.decoders.mask_queries.decoder import MaskQueries
 from sai_bench_builtin.decoders.mask_queries.refinement import Refinement
 
@@ -137,6 +138,24 @@ def test_correction_of_a_block_comes_from_its_own_cell():
     assert middle[1] == pytest.approx(30 * 4 + 1.5, abs=2)
     assert rows.max() - rows.min() < 32
     assert columns.max() - columns.min() < 32
+
+
+@pytest.mark.parametrize("refinement", ["learned", "linear"])
+def test_full_size_masks_pass_the_gradients_of_their_logits(refinement):
+    sphere = random(1, 4, 6, 18, 36).requires_grad_()
+    candidates = candidates_of(sphere, refinement=refinement, refinement_channels=4)
+    selection, weight = selection_of_all(sphere), random(20, 180, 360, seed=3)
+    learned = list(candidates.refinement.parameters()) if refinement == "learned" else []
+
+    def gradients(images):
+        return torch.autograd.grad((images * weight).mean(), [sphere, *learned], retain_graph=True)
+
+    together = gradients(candidates.masks(selection))
+    one_by_one = gradients(torch.cat([candidates.masks(chosen[None]) for chosen in selection]))
+
+    for found, expected in zip(together, one_by_one, strict=True):
+        assert expected.abs().max() > 0
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-8)
 
 
 def test_every_level_can_be_trained():

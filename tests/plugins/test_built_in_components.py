@@ -7,6 +7,7 @@ import pytest
 from sai_bench.config import BackboneConfig, ComponentConfig, DecoderConfig, FrontEndConfig
 from sai_bench.interfaces import KIND_CLASSES
 from sai_bench.plugin_loading import load_plugins
+from sai_bench.spec.models import InferenceSettings
 
 CONFIG_BASES = {"front_end": FrontEndConfig, "backbone": BackboneConfig, "decoder": DecoderConfig}
 BUILT_IN = [
@@ -16,7 +17,9 @@ EXPECTED = {
     ("front_end", "stft"),
     ("front_end", "stft_log_magnitude_phase"),
     ("front_end", "stft_phase_difference"),
+    ("backbone", "convnext_spherical"),
     ("backbone", "steered_power"),
+    ("decoder", "mask_queries"),
     ("decoder", "peak_regions"),
     ("prior", "audiomae"),
     ("prior", "label_frequency"),
@@ -34,6 +37,8 @@ EXPECTED = {
     ("compressor", "dense"),
     ("compressor", "grid_support"),
     ("dataset", "simulated_rooms"),
+    ("dataset", "stairs26"),
+    ("dataset", "starss23"),
     ("metric", "dcase2026_april"),
     ("metric", "dcase2026_june"),
 }
@@ -51,6 +56,21 @@ def test_class_is_a_finished_documented_component_of_its_kind(component):
     assert not inspect.isabstract(found)
     assert found.__doc__
     assert found.__doc__.strip()
+
+
+@each_built_in
+def test_registration_names_the_module_that_defines_the_class(component):
+    module, _, name = component.target.partition(":")
+    found = component.load_class()
+    assert (found.__module__, found.__name__) == (module, name)
+
+
+@each_built_in
+def test_keys_that_the_config_singles_out_exist(component):
+    model = component.load_config()
+    assert model.not_in_weights <= model.model_fields.keys()
+    assert model.as_inference <= model.model_fields.keys() & InferenceSettings.model_fields.keys()
+    assert all(model.model_fields[key].default is None for key in model.as_inference)
 
 
 @each_built_in

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 import sai_bench
@@ -163,3 +165,51 @@ def test_the_code_of_an_imported_component_is_that_of_its_import(tmp_path, monke
     rule.load_class()
     path.write_text(path.read_text() + "# edited again\n")
     assert rule.code_sha256() == edited
+
+
+@pytest.fixture
+def described(tmp_path, monkeypatch):
+    """Write a module and return the description of a component in it, and whether it was imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def describe(name, source, target):
+        (tmp_path / f"{name}.py").write_text(source)
+        return registration(target=f"{name}:{target}").description(), name in sys.modules
+
+    return describe
+
+
+_RULE = """
+import sai_bench
+
+class Base(sai_bench.Fusion):
+    \"\"\"Averages.
+
+    Over all.
+    \"\"\"
+
+    def __call__(self, scores, classes, frames, p):
+        return scores
+"""
+
+
+def test_a_description_is_read_without_importing_the_component(described):
+    assert described("read_only", _RULE, "Base") == ("Averages.\n\nOver all.", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "target"),
+    [
+        ("inheriting", f"{_RULE}\nclass Rule(Base): pass\n", "Rule"),
+        ("renaming", f"{_RULE}\nRule = Base\n", "Rule"),
+    ],
+)
+def test_a_description_that_does_not_stand_there_is_asked_of_the_class(described, name, source, target):
+    assert described(name, source, target) == ("Averages.\n\nOver all.", True)
+
+
+def test_a_description_of_a_module_that_is_broken_or_not_there_names_it(described):
+    with pytest.raises(PluginError, match=r"cannot import unfinished:Rule .*SyntaxError"):
+        described("unfinished", "class Rule(:", "Rule")
+    with pytest.raises(PluginError, match="cannot import no_such_module:Rule"):
+        registration(target="no_such_module:Rule").description()

@@ -1,6 +1,7 @@
 """The three published formats are read; any other file is refused with what is wrong and what is expected."""
 
 import argparse
+import os
 import pickle
 from pathlib import Path
 
@@ -119,9 +120,20 @@ def written(path, change):
             lambda s: s.update(pos_embed=torch.zeros(1, 197, 32)),
             r"wrong shapes: pos_embed \(1, 197, 32\), expected \(1, 513, 32\)\n",
         ),
-        (lambda s: s.update(cls_token="text"), r"no tensors of floating point: cls_token\n"),
+        (lambda s: s.update(cls_token="text"), r"no dense tensors of floating point: cls_token\n"),
+        (
+            lambda s: s.update(cls_token=torch.ones(1, 1, 32).to_sparse()),
+            r"no dense tensors of floating point: cls_token\n",
+        ),
+        (
+            lambda s: s.update(cls_token=torch.ones(1, 1, 32, device="meta")),
+            r"no dense tensors of floating point: cls_token\n",
+        ),
         (lambda s: s["cls_token"].fill_(torch.nan), r"NaN or infinite: cls_token\n"),
-        (lambda s: s.update(norm("fc_norm")), r"unexpected keys: second norm\.bias, second norm\.weight\n"),
+        (
+            lambda s: s.update({"fc_norm.weight": torch.ones(32)}),
+            r"two last norms, expected one of them: fc_norm\.weight, norm\.bias, norm\.weight\n",
+        ),
         (
             lambda s: [s.pop(name) for name in list(s) if name.startswith("blocks.1")],
             r"missing keys: (blocks\.1\.[\w.]+, ){5}blocks\.1\.[\w.]+ and 6 more\n",
@@ -145,37 +157,72 @@ class Harmful:
         return Path.touch, (Path("harm_done"),)
 
 
+NO_TENSORS = "cannot be read as tensors: it is no PyTorch or safetensors file, or it is damaged"
+CODE = "cannot be read as tensors: it contains code besides tensors, which is not loaded"
+
+
+class ScriptedModule(torch.nn.Module):
+    def forward(self, x):
+        return x + 1
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("name", "write", "says"),
     [
-        ("text.pth", lambda p: p.write_text("hello"), "cannot be read as tensors"),
-        ("empty.pth", lambda p: p.write_bytes(b""), "cannot be read as tensors"),
-        ("text.safetensors", lambda p: p.write_text("hello, this is text"), "cannot be read as tensors"),
-        ("code.pth", lambda p: torch.save({"model": Harmful()}, p), "cannot be read as tensors"),
+        ("text.pth", lambda p: p.write_text("hello"), NO_TENSORS),
+        ("text.safetensors", lambda p: p.write_text("hello, this is text"), NO_TENSORS),
+        ("json.safetensors", lambda p: p.write_text('12345678{"a": 1}'), NO_TENSORS),
+        ("numbers.pkl", lambda p: p.write_bytes(pickle.dumps({"a": 1})), NO_TENSORS),
+        ("empty.pth", lambda p: p.write_bytes(b""), "cannot be read as tensors: it is empty"),
+        ("empty.safetensors", lambda p: p.write_bytes(b""), "cannot be read as tensors: it is empty"),
+        ("code.pth", lambda p: torch.save({"model": Harmful()}, p), CODE),
+        ("code.bin", lambda p: p.write_bytes(pickle.dumps(Harmful(), protocol=2)), CODE),
+        ("newer.bin", lambda p: p.write_bytes(pickle.dumps(Harmful(), protocol=4)), CODE),
+        ("network.pth", lambda p: torch.save({"model": torch.nn.Linear(2, 2)}, p), CODE),
         (
-            "code.bin",
-            lambda p: p.write_bytes(pickle.dumps(Harmful(), protocol=2)),
-            "cannot be read as tensors",
+            "older.pth",
+            lambda p: torch.save(torch.nn.Linear(2, 2), p, _use_new_zipfile_serialization=False),
+            CODE,
         ),
         ("list.pth", lambda p: torch.save([torch.zeros(1)], p), "holds a list and no named tensors"),
         ("numbers.pth", lambda p: torch.save({1: torch.zeros(1)}, p), "no named tensors"),
         ("tensor.pth", lambda p: torch.save({"model": torch.zeros(3)}, p), "holds a Tensor"),
-        ("absent.pth", lambda p: None, "no such file"),
-        ("folder.pth", Path.mkdir, "no such file"),
+        ("absent.pth", lambda p: None, "cannot be read as tensors: no such file"),
+        ("folder.pth", Path.mkdir, "cannot be read as tensors: it is a folder"),
+        ("pipe.pth", os.mkfifo, "cannot be read as tensors: it is no regular file"),
     ],
 )
-def test_files_without_tensors_are_refused_and_run_no_code(tmp_path, monkeypatch, name, write, says):
+def test_files_without_tensors_are_refused_with_the_reason_and_run_no_code(
+    tmp_path, monkeypatch, name, write, says
+):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / name)
     with pytest.raises(WeightsError, match=rf"{name}: .*{says}[\s\S]*{EXPECTED}") as refusal:
         load_encoder(tmp_path / name, **SIZE)
     assert refusal.value.exit_code == 2
+    assert "weights_only" not in str(refusal.value)
+    assert "\x1b" not in str(refusal.value)
     assert not Path("harm_done").exists()
 
 
-def test_a_truncated_file_is_refused(tmp_path):
-    pretrained(tmp_path / "cut.pth")
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_a_network_with_its_code_is_refused(tmp_path):
+    torch.jit.script(ScriptedModule()).save(tmp_path / "scripted.pth")
+    with pytest.raises(WeightsError, match=CODE):
+        load_encoder(tmp_path / "scripted.pth", **SIZE)
+
+
+@pytest.mark.parametrize("write", [pretrained, timm_safetensors])
+def test_a_truncated_file_is_refused(tmp_path, write):
+    write(tmp_path / "cut.pth")
     content = (tmp_path / "cut.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(content[: len(content) // 2])
-    with pytest.raises(WeightsError, match=r"cut\.pth: cannot be read as tensors"):
+    with pytest.raises(WeightsError, match=rf"cut\.pth: {NO_TENSORS}"):
         load_encoder(tmp_path / "cut.pth", **SIZE)
+
+
+@pytest.mark.parametrize(("name", "write"), [("a.pth", timm_safetensors), ("a.safetensors", timm_pickled)])
+def test_what_a_file_is_shows_in_its_content_and_not_in_its_name(tmp_path, name, write):
+    write(tmp_path / name)
+    assert torch.equal(load_encoder(tmp_path / name, **SIZE).cls_token, encoder_state()["cls_token"])

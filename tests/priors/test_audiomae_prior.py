@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from sai_bench.audio import resample
-from sai_bench.errors import DatasetError, WeightsError
+from sai_bench.errors import DatasetError, DeviceError, WeightsError
 from sai_bench.interfaces import Example
 from sai_bench_builtin.configs.prior import AudioMaeConfig
 from sai_bench_builtin.priors.audiomae.embedding import WindowEmbedding, frozen_encoder
@@ -79,7 +79,7 @@ def test_embedding_is_that_of_the_mean_of_the_microphones_at_16_khz():
     mono = torch.from_numpy(resample(waveform.mean(axis=0, keepdims=True), 48_000, RATE))
     spectrogram = padded_and_normalised(Filterbank()(mono), 208)
     with torch.no_grad():
-        expected = embedding._encoder(spectrogram, valid_rows=13)
+        expected = embedding.encoder(spectrogram, valid_rows=13)
     np.testing.assert_allclose(embedding(waveform, 48_000), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -95,7 +95,7 @@ def test_official_padding_goes_through_the_whole_grid_and_pools_the_rows_that_ho
     samples = torch.from_numpy(noise(2.0)[:1])
     spectrogram = padded_and_normalised(Filterbank()(samples), 1024)
     with torch.no_grad():
-        tokens = official._encoder.norm(official._encoder.tokens(spectrogram))
+        tokens = official.encoder.norm(official.encoder.tokens(spectrogram))
     assert tokens.shape[1] == 513
     got = official.of_windows(samples)
     np.testing.assert_allclose(got, tokens[:, 1:105].mean(dim=1), rtol=1e-4, atol=1e-5)
@@ -188,6 +188,26 @@ def test_labels_that_end_before_the_audio_end_the_windows(fitted):
     np.testing.assert_array_equal(targets[1], scene.activity[:, 20:37].any(axis=1))
 
 
+@pytest.mark.parametrize(
+    "name", ["cls_token", "patch_embed.proj.weight", "blocks.1.attn.qkv.weight", "norm.bias"]
+)
+def test_encoders_that_differ_in_one_number_have_different_fingerprints(name):
+    def fingerprint(change, **keys):
+        encoder = frozen_encoder(config())
+        encoder.get_parameter(name).view(-1)[0] += change
+        return WindowEmbedding(config(**keys), encoder).fingerprint
+
+    np.testing.assert_array_equal(fingerprint(0.0), fingerprint(0.0, precision="bf16"))
+    assert (fingerprint(0.0) != fingerprint(1e-6)).any()
+
+
+def test_encoders_that_pool_before_and_after_the_norm_have_different_fingerprints():
+    before, after = frozen_encoder(config()), frozen_encoder(config())
+    after.norm_after_pool = True
+    fingerprints = [WindowEmbedding(config(), encoder).fingerprint for encoder in (before, after)]
+    assert (fingerprints[0] != fingerprints[1]).any()
+
+
 def test_a_head_of_another_encoder_is_refused(fitted):
     with pytest.raises(WeightsError, match="fitted with another encoder"):
         AudioMae(config(encoder_depth=1)).load_weights(fitted[1])
@@ -196,13 +216,13 @@ def test_a_head_of_another_encoder_is_refused(fitted):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda w: w.pop("hidden.bias"), r"'hidden\.bias': expected \(16,\), got nothing"),
+        (lambda w: w.pop("hidden.bias"), r"hidden\.bias is missing"),
         (
             lambda w: w.update({"output.bias": np.zeros(12, np.float32)}),
-            r"'output\.bias': expected \(13,\), got shape \(12,\)",
+            r"output\.bias has shape \[12\], expected \[13\]",
         ),
-        (lambda w: w["norm.weight"].fill(np.inf), r"'norm\.weight' has NaN"),
-        (lambda w: w.update(extra=np.zeros(1)), "'extra' is not part of it"),
+        (lambda w: w["norm.weight"].fill(np.inf), r"norm\.weight has NaN"),
+        (lambda w: w.update(extra=np.zeros(1)), "extra is not part of it"),
     ],
 )
 def test_damaged_head_weights_are_refused_with_what_is_wrong(fitted, damage, says):
@@ -220,6 +240,21 @@ def test_without_a_head_it_says_how_to_get_one():
 def test_fitting_on_nothing_says_so():
     with pytest.raises(DatasetError, match="no labelled window"):
         AudioMae(config()).fit([], seed=0)
+
+
+def test_what_describe_counts_are_encoder_and_head():
+    unfitted, complete = AudioMae(config()).networks(), AudioMae(config(head="random")).networks()
+    assert list(unfitted) == ["encoder"]
+    head = sum(p.numel() for p in complete["head"].parameters())
+    assert head == 2 * 32 + 32 * 16 + 16 + 16 * 13 + 13
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")
+def test_a_device_that_is_not_there_is_named():
+    with pytest.raises(
+        DeviceError, match=r"system\.prior\.device or else inference\.device is cuda, but there"
+    ):
+        AudioMae(config(device="cuda"))
 
 
 def test_only_a_random_head_needs_no_fit():

@@ -5,7 +5,7 @@ import pytest
 
 from sai_bench.class_activity import class_activity
 from sai_bench.errors import DatasetError, WeightsError
-from sai_bench.interfaces import Example
+from sai_bench.interfaces import Example, Prior
 from sai_bench_builtin.configs.prior import LabelFrequencyConfig, OracleConfig
 from sai_bench_builtin.priors.label_frequency import LabelFrequency
 from sai_bench_builtin.priors.oracle import Oracle
@@ -74,6 +74,19 @@ def test_oracle_gives_the_labels():
     np.testing.assert_array_equal(p, activity.astype(float))
     p = class_activity(Oracle(OracleConfig(active=0.9, inactive=0.2)), SILENCE, RATE, activity)
     np.testing.assert_allclose(p, np.where(activity, 0.9, 0.2), rtol=1e-6)
+
+
+def test_oracle_cannot_be_asked_what_it_hears():
+    with pytest.raises(DatasetError, match="hears nothing; it reads labels"):
+        Oracle(OracleConfig())(SILENCE, RATE)
+
+
+def test_a_prior_that_promises_to_read_labels_and_does_not_is_named():
+    class Forgetful(Oracle):
+        from_labels = Prior.from_labels
+
+    with pytest.raises(TypeError, match="Forgetful has needs_labels = True, but no from_labels"):
+        class_activity(Forgetful(OracleConfig()), SILENCE, RATE, np.zeros((13, 40), bool))
 
 
 def test_oracle_without_labels_says_what_to_do():

@@ -132,9 +132,9 @@ def test_a_class_without_examples_stays_unlikely(fitted):
 
 
 def test_weights_of_another_size_are_refused_key_by_key(fitted):
-    with pytest.raises(WeightsError, match=r"'mean': expected \(32,\), got shape \(16,\)"):
+    with pytest.raises(WeightsError, match=r"mean has shape \[16\], expected \[32\]"):
         LogMelCnn(config(mel_bands=32)).load_weights(fitted[1])
-    with pytest.raises(WeightsError, match=r"'temporal\.1\.0\.weight' is not part of it"):
+    with pytest.raises(WeightsError, match=r"temporal\.1\.0\.weight is not part of it"):
         LogMelCnn(config(dilations=(1,))).load_weights(fitted[1])
 
 

@@ -33,15 +33,29 @@ def test_the_encoder_stages_have_the_shapes_of_figure_2(described):
     assert found["stage 4"] == (1, 101, 32, 768)
 
 
+def test_45_by_90_by_16_queries_give_a_map_for_each_stage(described):
+    found = lengths(described["backbone"])
+    assert found["queries"] == (45, 90, 16)
+    for stage in (2, 3, 4):
+        assert found[f"stage {stage} map, averaged to label frames"] == (1, 21, 45 * 90, 16)
+
+
+def test_the_literal_reading_shows_maps_of_101_frames():
+    overrides = ["system.backbone.feed_forward_at=encoder_frames", "system.prior={use: uniform}"]
+    backbone = describe(load_spec(SPECS / "tiny.yaml", overrides=overrides)).parts[1]
+    assert lengths(backbone)["stage 4 map"] == (1, 101, 18 * 36, 16)
+    assert lengths(backbone)["sphere features"] == (1, 21, 16, 18, 36)
+
+
 def test_the_spherical_feature_map_is_21_by_16_by_45_by_90(described):
     assert lengths(described["backbone"])["sphere features"] == (1, 21, 16, 45, 90)
 
 
 def test_there_are_16_queries_a_frame_and_masks_of_180_by_360(described):
     found = lengths(described["decoder"])
-    assert found["scores"] == (1, 21, 16)
-    assert found["class logits"] == (1, 21, 16, 14)
-    assert found["mask logits"] == (1, 21, 16, 45, 90)
+    assert found["scores"] == (1, 20, 16)
+    assert found["class logits"] == (1, 20, 16, 14)
+    assert found["mask logits"] == (1, 20, 16, 45, 90)
     assert found["one full-size mask"] == (1, 180, 360)
 
 
@@ -60,6 +74,7 @@ def test_the_decoder_has_ten_layers_and_the_export_keeps_six_above_5_percent():
     spec = load_spec(SPECS / "report.yaml")
     system = spec.system
     assert (system.decoder.config.layers, system.decoder.config.queries) == (10, 16)
+    assert system.backbone.config.feed_forward_at == "label_frames"
     assert (system.fusion.name, system.fusion.config.alpha) == ("power", 0.5)
     assert system.prior.config.window_s == 2.0
     export = spec.export

@@ -85,6 +85,7 @@ class LearnedConfig(ComponentConfig):
     layers: tuple[Layer, ...] = ()
     names: frozenset[str] = frozenset()
     gains: dict[int, float] = Field({})
+    window: tuple[int, int, int] = (1, 2, 1)
 
     @field_validator("gains")
     @classmethod

@@ -57,7 +57,9 @@ def test_a_fragment_loads_and_says_what_a_command_misses(folder):
         spec.require_system()
     folder.write("t.yaml", "seed: 2\n")
     without_data = folder.load("t.yaml")
-    with pytest.raises(SpecError, match=r"^t\.yaml: data: missing"):
+    with pytest.raises(
+        SpecError, match=r"^t\.yaml: data: missing.* with `extends: t\.yaml` and a section `data`"
+    ):
         without_data.require_data()
 
 
@@ -79,6 +81,7 @@ def test_resolved_is_explicit_json_without_machine_paths(whole):
     assert resolved["data"] == {"use": "rooms", "folder": "../data", "recordings": 4}
     assert resolved["system"]["prior"] == {
         "use": "learned", "weights": "weights/prior.npz", "layers": [], "names": [], "gains": {},
+        "window": [1, 2, 1],
     }  # fmt: skip
     assert resolved["system"]["fusion"] == {"use": "exponent", "alpha": 0.25, "floor": 0.0}
     assert resolved["variants"] == {

@@ -72,6 +72,7 @@ def test_the_error_text_is_the_problems_line_by_line(folder):
         ("name: [a]", "s.yaml:1: name: expected text, got a list."),
         ("name: 2026", "s.yaml:1: name: expected text, got 2026. For text write '2026' in quotes."),
         ("name: a/b", "s.yaml:1: name: expected text that matches"),
+        ("name: ''", "$, got the text ''."),
         ("seed: 1.5", "s.yaml:1: seed: expected a whole number, got 1.5."),
         ("seed: 'x'", "s.yaml:1: seed: expected a whole number, got the text 'x'."),
         ("seed: yes", "s.yaml:1: seed: expected a number, got true (YAML reads the bare word yes as true"),
@@ -88,6 +89,10 @@ def test_the_error_text_is_the_problems_line_by_line(folder):
         ("inference: {segment_s: .nan}", "inference.segment_s: expected a finite number, got .nan."),
         ("inference: {context_s: .inf}", "inference.context_s: expected a finite number, got .inf."),
         ("inference: {context_s: -1e400}", "inference.context_s: expected a finite number, got the text '-1e400'."),
+        ("inference: {segment_s: 0.14}", "inference.segment_s: segment_s = 0.14 is no whole number of label frames of 0.1 s"),
+        ("inference: {context_s: 2.05}", "inference.context_s: context_s = 2.05 is no whole number of label frames of 0.1 s"),
+        ("inference: {compile: true}", "compile needs segments of equal length"),
+        ("inference: {batch_segments: 2}", "batch_segments = 2 needs segments of equal length"),
         ("inference: {segment: 1}", "inference.segment: unknown key. Did you mean 'segment_s'?"),
         ("inference: null", "inference: expected a mapping of keys, got nothing."),
         ("export: {mask_energy: 1}", "export.mask_energy: expected a number less than 1, got 1."),
@@ -124,6 +129,10 @@ def test_a_wrong_value_is_explained(folder, change, problem):
         (6, "  prior: {use: learned, gains: {a: 1}}", "system.prior.gains.a: expected a whole number"),
         (6, "  prior: {use: learned, gains: {1: 1, 2: 1, 3: 1, 4: 1}}", "system.prior.gains: at most three gains"),
         (6, "  prior: {use: learned, weights: ~nobody_at_all/x}", "LearnedConfig failed (RuntimeError"),
+        (6, "  prior: {use: learned, window: [1, 2]}", "s.yaml:6: system.prior.window: expected 3 items, got 2."),
+        (6, "  prior: {use: learned, window: []}", "s.yaml:6: system.prior.window: expected 3 items, got 0."),
+        (6, "  prior: {use: learned, window: [1, 2, 3, 4]}", "system.prior.window: expected at most 3 items, got 4."),
+        (6, "  prior: {use: learned, window: 3}", "system.prior.window: expected a list, got 3."),
         (7, "  fusion:\n    use: weighted\n", "s.yaml:7: system.fusion.weight: missing. This key is required."),
         (7, "  fusion: {use: faulty, mode: b}", "FaultyConfig failed (RuntimeError: a bug of the plugin)"),
     ],
@@ -136,11 +145,11 @@ def test_a_wrong_system_is_explained(folder, line, replacement, problem):
 
 
 def test_a_text_number_like_1e_3_is_a_number(folder):
-    assert folder.load_text("inference: {segment_s: 1e+1, context_s: '0.25', score_floor: 1e-3}\n").inference
+    assert folder.load_text("inference: {segment_s: 1e+1, context_s: '0.5', score_floor: 1e-3}\n").inference
     spec = folder.load("s.yaml")
     assert (spec.inference.segment_s, spec.inference.context_s, spec.inference.score_floor) == (
         10,
-        0.25,
+        0.5,
         1e-3,
     )
 

@@ -75,7 +75,7 @@ def workshop(tmp_path, monkeypatch):
     from sai_bench import code_fingerprint
 
     for function in (
-        code_fingerprint._source_path,
+        code_fingerprint.source_path,
         code_fingerprint._search_folders,
         code_fingerprint._is_users_own,
     ):

@@ -10,9 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sai_bench.config import BackboneConfig
 from sai_bench.errors import WiringError
+from sai_bench.grid import COLUMNS, FRAMES_PER_S, ROWS, check_grid
 from sai_bench.interfaces import FeatureSpec, SphereSpec
+from sai_bench_builtin.configs.steered_masks import SteeredMasksConfig
 
-_FRAMES_PER_S = 10
+__all__ = ["ConvNextSphericalConfig", "SteeredMasksConfig", "SteeredPowerConfig", "same_padding"]
 
 
 class SteeredPowerConfig(BackboneConfig):
@@ -44,17 +46,12 @@ class SteeredPowerConfig(BackboneConfig):
     @field_validator("grid_height")
     @classmethod
     def _height_divides_image(cls, height: int) -> int:
-        # Imported here because the module brings NumPy, which listing components does without.
-        from sai_bench.sphere import COLUMNS, check_grid
-
         check_grid(height, COLUMNS)
         return height
 
     @field_validator("grid_width")
     @classmethod
     def _width_divides_image(cls, width: int) -> int:
-        from sai_bench.sphere import ROWS, check_grid
-
         check_grid(ROWS, width)
         return width
 
@@ -76,11 +73,11 @@ class SteeredPowerConfig(BackboneConfig):
                 "steered_power needs features of representation 'complex_spectrum', got "
                 f"'{features.representation}'. Use a front end such as 'stft'."
             )
-        if features.sample_rate_hz % (_FRAMES_PER_S * features.hop_samples):
+        if features.sample_rate_hz % (FRAMES_PER_S * features.hop_samples):
             raise WiringError(
                 f"steered_power needs whole hops in a label frame of 0.1 s, got a hop of "
                 f"{features.hop_samples} samples at {features.sample_rate_hz} Hz. Choose a hop that divides "
-                f"{features.sample_rate_hz / _FRAMES_PER_S:g} samples."
+                f"{features.sample_rate_hz / FRAMES_PER_S:g} samples."
             )
         if not len(self.bins(features)):
             raise WiringError(
@@ -163,9 +160,11 @@ class ConvNextSphericalConfig(BackboneConfig):
     """Inner width of the feed-forward network after the attention; 0 leaves it out."""
 
     feed_forward_at: Literal["label_frames", "encoder_frames"] = "label_frames"
-    """Where residual and feed-forward network stand: after the average over the encoder frames around a label
-    frame (5 times fewer maps to go through, and attention and average become one product), or before it. The
-    report allows both."""
+    """Where residual and feed-forward network stand. `encoder_frames` reads the report by the letter: a stage
+    gives a map for each of its 101 frames, maps are summed, then averaged. `label_frames` averages over the
+    encoder frames around a label frame first: 5 times fewer maps to go through, and attention and average
+    become one product. The two differ, because the network is not linear; the report mentions none, and with
+    `feed_forward_width: 0` they are equal."""
 
     frequency_encoding: Literal["none", "sinusoidal", "learned"] = "none"
     """What tells the attention a token's frequency, besides the encoder's features: nothing, sines and
@@ -174,8 +173,6 @@ class ConvNextSphericalConfig(BackboneConfig):
     @field_validator("grid_height", "grid_width")
     @classmethod
     def _side_divides_image(cls, size: int, info: ValidationInfo) -> int:
-        from sai_bench.sphere import COLUMNS, ROWS, check_grid
-
         check_grid(*((size, COLUMNS) if info.field_name == "grid_height" else (ROWS, size)))
         return size
 
@@ -226,7 +223,7 @@ class ConvNextSphericalConfig(BackboneConfig):
         Raises:
             WiringError: they do not fill it.
         """
-        hops = features.sample_rate_hz / (_FRAMES_PER_S * features.hop_samples)
+        hops = features.sample_rate_hz / (FRAMES_PER_S * features.hop_samples)
         for stage, stride in enumerate(self.time_strides()[1:], 2):
             if hops % stride:
                 raise WiringError(

@@ -7,15 +7,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sai_bench.config import FrontEndConfig
+from sai_bench.grid import FRAMES_PER_S
 from sai_bench.interfaces import FeatureSpec
-
-_FRAMES_PER_S = 10
 
 
 class StftConfig(FrontEndConfig):
     """Short-time Fourier transform with a Hann window as long as the FFT."""
 
-    sample_rate_hz: int = Field(24000, ge=1000, le=192000, multiple_of=_FRAMES_PER_S)
+    sample_rate_hz: int = Field(24000, ge=1000, le=192000, multiple_of=FRAMES_PER_S)
     """Rate that the waveform is brought to, in Hz."""
 
     n_fft: int = Field(1024, ge=16, le=65536)
@@ -44,7 +43,7 @@ class StftConfig(FrontEndConfig):
 class CentredStftConfig(FrontEndConfig):
     """Grid of a centred short-time Fourier transform: what the front ends of magnitudes and phases share."""
 
-    sample_rate_hz: int = Field(48000, ge=1000, le=192000, multiple_of=_FRAMES_PER_S)
+    sample_rate_hz: int = Field(48000, ge=1000, le=192000, multiple_of=FRAMES_PER_S)
     """Rate that the waveform is brought to, in Hz."""
 
     n_fft: int = Field(2048, ge=16, le=65536, multiple_of=2)
@@ -93,7 +92,7 @@ class CentredStftConfig(FrontEndConfig):
             )
         return self
 
-    def _features(self, representation: str, channels: int) -> FeatureSpec:
+    def _features(self, representation: str, microphones: int, channels: int) -> FeatureSpec:
         return FeatureSpec(
             representation=representation,
             sample_rate_hz=self.sample_rate_hz,
@@ -102,6 +101,7 @@ class CentredStftConfig(FrontEndConfig):
             bins=self.bins,
             first_centre_samples=0,
             channels=channels,
+            microphones=microphones,
         )
 
 
@@ -117,7 +117,7 @@ class StftLogMagnitudePhaseConfig(CentredStftConfig):
 
     def output(self) -> FeatureSpec:
         """Return the features: all log magnitudes, then all sines, then all cosines."""
-        return self._features("log_magnitude_phase", 3 * self.microphones)
+        return self._features("log_magnitude_phase", self.microphones, channels=3 * self.microphones)
 
 
 class StftPhaseDifferenceConfig(CentredStftConfig):
@@ -152,12 +152,13 @@ class StftPhaseDifferenceConfig(CentredStftConfig):
 
     def output(self) -> FeatureSpec:
         """Return the features: all log magnitudes, then the sines of all pairs, then their cosines."""
-        return self._features("phase_difference", self.microphones + 2 * len(self.microphone_pairs))
+        channels = self.microphones + 2 * len(self.microphone_pairs)
+        return self._features("phase_difference", self.microphones, channels)
 
 
 def _check_hop(sample_rate_hz: int, n_fft: int, hop_samples: int) -> None:
     """Raise ValueError unless whole hops fill a label frame and windows leave no gap."""
-    label_frame = sample_rate_hz // _FRAMES_PER_S
+    label_frame = sample_rate_hz // FRAMES_PER_S
     if label_frame % hop_samples:
         raise ValueError(
             f"hop_samples = {hop_samples} does not divide a label frame of 0.1 s = {label_frame} "

@@ -6,12 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sai_bench.config import ComponentConfig, SpecPath
-
-_PATCH = 16
-_MOST_FRAMES = 1024
-_FRAMES_PER_S = 100
-"""Of the AudioMAE filterbank."""
+from sai_bench.config import ComponentConfig, SpecFile
+from sai_bench.grid import FRAMES_PER_S
+from sai_bench_builtin.priors.audiomae.patch_grid import PATCH, SAMPLE_RATE_HZ, TIME_PATCHES, fbank_frames
 
 
 class UniformConfig(ComponentConfig):
@@ -75,6 +72,8 @@ class LogMelConfig(ComponentConfig):
 class LogMelLinearConfig(LogMelConfig):
     """Keys of the logistic regression on pooled log-mel statistics."""
 
+    not_in_weights = frozenset({"l2", "class_balance", "fit_frame_step", "iterations"})
+
     window_s: float = Field(default=1.0, ge=0.1, le=10)
     """Length of the long pooling window around each label frame (s)."""
 
@@ -97,6 +96,8 @@ class LogMelLinearConfig(LogMelConfig):
 
 class LogMelCnnConfig(LogMelConfig):
     """Keys of the small convolutional network on the log-mel spectrogram."""
+
+    not_in_weights = frozenset({"dropout", "steps", "batch_size", "crop_s", "learning_rate", "weight_decay"})
 
     mel_bands: int = Field(default=64, ge=8, le=256)
     """Number of mel bands."""
@@ -136,6 +137,8 @@ class LogMelCnnConfig(LogMelConfig):
 class LabelFrequencyConfig(ComponentConfig):
     """Keys of the prior that only counts labels."""
 
+    not_in_weights = frozenset({"pseudo_frames"})  # the weights are the counts
+
     pseudo_frames: float = Field(default=0.5, ge=0)
     """Imagined active frames of each class, and as many inactive ones, added to the counts; with 0 a class
     that never sounds has probability 0, and fusion may silence it for good."""
@@ -154,7 +157,23 @@ class OracleConfig(ComponentConfig):
 class AudioMaeConfig(ComponentConfig):
     """Keys of the frozen AudioMAE encoder with a trained head (report, section 2.3)."""
 
-    encoder_weights: SpecPath | None = None
+    as_inference = frozenset({"device", "precision"})
+
+    # The head carries a fingerprint of the encoder that it was fitted with.
+    not_in_weights = frozenset(
+        {
+            "encoder_weights",
+            "batch_size",
+            "precision",
+            "device",
+            "fit_steps",
+            "fit_batch_size",
+            "learning_rate",
+            "weight_decay",
+        }
+    )
+
+    encoder_weights: SpecFile | None = None
     """The encoder's published file: `pretrained.pth` or `finetuned.pth` of facebookresearch/AudioMAE, or the
     timm-format file (`.safetensors` or `.bin`). Without it the encoder is random: for tests and timing."""
 
@@ -165,18 +184,18 @@ class AudioMaeConfig(ComponentConfig):
     """Length of a window in s, a whole number of label frames. Windows abut; the last one ends with the
     recording."""
 
-    pad_to_frames: int | None = Field(default=None, ge=_PATCH, le=_MOST_FRAMES, multiple_of=_PATCH)
+    pad_to_frames: int | None = Field(default=None, ge=PATCH, le=TIME_PATCHES * PATCH, multiple_of=PATCH)
     """Filterbank frames (10 ms) that a window is padded to. None: the next multiple of 16, for which the
     positional embedding is cropped. 1024: the official way, several times slower."""
 
     batch_size: int = Field(default=8, ge=1)
     """Windows that the encoder takes at a time."""
 
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the encoder; filterbank, pooling and head are always fp32."""
+    precision: Literal["fp32", "bf16"] | None = None
+    """Arithmetic of the encoder (None: `inference.precision`); filterbank, pooling and head are fp32."""
 
-    device: Literal["cpu", "cuda"] = "cpu"
-    """Where the encoder runs."""
+    device: Literal["cpu", "cuda"] | None = None
+    """Where the encoder runs (None: `inference.device`)."""
 
     encoder_width: int = Field(default=768, ge=8, multiple_of=4)
     """Width of the encoder's tokens; 768 in the published files."""
@@ -212,13 +231,14 @@ class AudioMaeConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _windows_are_whole_label_frames(self) -> AudioMaeConfig:
-        if abs(self.window_s * 10 - round(self.window_s * 10)) > 1e-9:
+        frames = self.window_s * FRAMES_PER_S
+        if abs(frames - round(frames)) > 1e-9:
             raise ValueError(f"window_s = {self.window_s:g} is no multiple of the label frame, 0.1 s")
         return self
 
     @model_validator(mode="after")
     def _windows_fit_the_padding(self) -> AudioMaeConfig:
-        frames = round(self.window_s * _FRAMES_PER_S) - 2  # the 25-ms frames that fit in
+        frames = fbank_frames(round(self.window_s * SAMPLE_RATE_HZ))
         if self.pad_to_frames is not None and self.pad_to_frames < frames:
             raise ValueError(
                 f"pad_to_frames = {self.pad_to_frames} is shorter than a window: window_s = "

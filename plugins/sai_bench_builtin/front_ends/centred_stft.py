@@ -45,7 +45,9 @@ def centred_stft(waveform: torch.Tensor, config: CentredStftConfig, microphones:
     return spectrum.transpose(1, 2).unflatten(0, waveform.shape[:2])[..., : config.bins_computed]
 
 
-def directions_of(spectrum: torch.Tensor, magnitude: torch.Tensor, floor: float):
+def directions_of(
+    spectrum: torch.Tensor, magnitude: torch.Tensor, floor: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return sine and cosine of the phase of every bin, both 0 where it is silent, and which are silent.
 
     Args:
@@ -81,13 +83,13 @@ def on_grid(
     (batch, microphones, frames, computed), pairs = magnitude.shape, sine.shape[1]
     padded = -(-frames // config.frame_multiple) * config.frame_multiple
     features = magnitude.new_empty(batch, microphones + 2 * pairs, padded, config.bins, dtype=dtype)
-    parts = features.split([microphones, pairs, pairs], dim=1)
     logarithm = magnitude.clamp(min=config.magnitude_floor).log()
-    for part, values, silence in zip(
-        parts, (logarithm, sine, cosine), (math.log(config.magnitude_floor), 0, 1), strict=True
-    ):
-        part[:, :, :frames, :computed] = values
-        part[:, :, :frames, computed:] = silence
+    first = 0
+    for values, silence in ((logarithm, math.log(config.magnitude_floor)), (sine, 0), (cosine, 1)):
+        channels = slice(first, first + values.shape[1])
+        features[:, channels, :frames, :computed] = values
+        features[:, channels, :frames, computed:] = silence
+        first = channels.stop
     features[:, :, frames:] = features[:, :, frames - 1 : frames]
     return features
 

@@ -45,7 +45,9 @@ class StftPhaseDifference(FrontEnd):
         return on_grid(magnitude, sine, cosine, config, waveform.dtype)
 
 
-def _difference(sine: torch.Tensor, cosine: torch.Tensor, silent: torch.Tensor, i: int, j: int):
+def _difference(
+    sine: torch.Tensor, cosine: torch.Tensor, silent: torch.Tensor, i: int, j: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return sine and cosine [B, T, F] of the phase of microphone j minus that of i, (0, 1) where silent."""
     difference = sine[:, j] * cosine[:, i] - cosine[:, j] * sine[:, i]
     alike = cosine[:, j] * cosine[:, i] + sine[:, j] * sine[:, i]

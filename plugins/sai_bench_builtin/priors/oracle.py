@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from sai_bench.errors import DatasetError
 from sai_bench.interfaces import Prior
-from sai_bench.sphere import frame_count
 from sai_bench_builtin.configs.prior import OracleConfig
 
 
@@ -19,17 +19,21 @@ class Oracle(Prior):
     def __init__(self, config: OracleConfig):
         self.config = config
 
-    def __call__(self, waveform: np.ndarray, sample_rate_hz: int, activity: np.ndarray) -> np.ndarray:
+    def __call__(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+        """Refuse: nothing can be heard.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError("prior 'oracle' hears nothing; it reads labels: call from_labels.")
+
+    def from_labels(self, activity: np.ndarray) -> np.ndarray:
         """Return p [K, N] float32: `active` where a class is labelled, `inactive` elsewhere.
 
         Args:
-            waveform: [M, S]; only its length matters.
-            sample_rate_hz: its rate.
             activity: [K, N] bool, the labels.
         """
-        frames = frame_count(waveform.shape[-1], sample_rate_hz)
-        p = np.where(activity[:, :frames], self.config.active, self.config.inactive)
-        return p.astype(np.float32)
+        return np.where(activity, self.config.active, self.config.inactive).astype(np.float32)
 
     def notes(self) -> list[str]:
         """Return that the labels were used."""

@@ -19,10 +19,13 @@ followed by the mean over the encoder frames around a label frame. Its weights, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from sai_bench_builtin.backbones.convnext_spherical.label_windows import frames_in_window, label_windows
 from sai_bench_builtin.configs.backbone import ConvNextSphericalConfig
@@ -91,13 +94,13 @@ class SphericalCrossAttention(nn.Module):
         maps = averaged_attention(self.query_norm(queries), keys, values, frames)
         return maps + self.output.bias
 
-    def _key_weight(self):
+    def _key_weight(self) -> torch.Tensor:
         """Return W_q' W_k / sqrt(E) of all heads, [heads * D, C]."""
         query = self.query.weight.unflatten(0, (self.heads, -1))
         key = self.key.weight.unflatten(0, (self.heads, -1))
         return (query.mT @ key).flatten(0, 1) * self.head_width**-0.5
 
-    def _value_weight(self):
+    def _value_weight(self) -> torch.Tensor:
         """Return W_o W_v of all heads, [heads * D, C]."""
         output = self.output.weight.unflatten(1, (self.heads, -1)).transpose(0, 1)
         value = self.value.weight.unflatten(0, (self.heads, -1))
@@ -135,7 +138,9 @@ class _SoftmaxAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, queries, keys, values, tokens):
+    def forward(
+        ctx: FunctionCtx, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, tokens: int
+    ) -> torch.Tensor:
         """Return [n, D, G]; queries [D, G], keys [n, R, D], values [n, D, R]; `tokens` weights sum to 1."""
         ctx.save_for_backward(queries, keys, values)
         ctx.tokens = tokens
@@ -151,7 +156,9 @@ class _SoftmaxAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(
+        ctx: FunctionCtx, gradient: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
         """Return the gradients; those of many parts are summed in at least single precision."""
         queries, keys, values = ctx.saved_tensors
         precise = torch.promote_types(keys.dtype, torch.float32)
@@ -166,12 +173,12 @@ class _SoftmaxAttention(torch.autograd.Function):
         return of_queries.to(queries.dtype), of_keys.to(keys.dtype), of_values.to(values.dtype), None
 
 
-def _weights(queries, keys, tokens):
+def _weights(queries: torch.Tensor, keys: torch.Tensor, tokens: int) -> torch.Tensor:
     """Return the attention weights [n, R, g] of queries [D, g] and keys [n, R, D]."""
     return (keys @ queries).unflatten(1, (-1, tokens)).softmax(2).flatten(1, 2)
 
 
-def _logits_are_small(queries, keys):
+def _logits_are_small(queries: torch.Tensor, keys: torch.Tensor) -> bool:
     """Return whether no exponential of a logit can overflow or vanish (Cauchy-Schwarz inequality)."""
     if queries.is_meta:  # shapes without numbers
         return True
@@ -179,13 +186,13 @@ def _logits_are_small(queries, keys):
     return bool(largest < _SMALL_LOGIT)
 
 
-def _with_row_of_ones(values, tokens):
+def _with_row_of_ones(values: torch.Tensor, tokens: int) -> torch.Tensor:
     """Return values [n, D, R] as [n, R / tokens, D + 1, tokens]; the last row sums up what it is given."""
     blocks = values.unflatten(2, (-1, tokens)).transpose(1, 2)
     return torch.cat([blocks, torch.ones_like(blocks[:, :, :1])], dim=2).contiguous()
 
 
-def _unshifted(queries, keys, values_and_ones):
+def _unshifted(queries: torch.Tensor, keys: torch.Tensor, values_and_ones: torch.Tensor) -> torch.Tensor:
     """Return [n, D, g] with exponentials of the logits as they are, divided by their sums at the end.
 
     A softmax first subtracts the largest logit and divides every weight: two more passes over the weights.
@@ -196,14 +203,14 @@ def _unshifted(queries, keys, values_and_ones):
     return (sums[:, :, :-1] / sums[:, :, -1:]).sum(1).to(queries.dtype)
 
 
-def _through_softmax(of_weights, weights, tokens):
+def _through_softmax(of_weights: torch.Tensor, weights: torch.Tensor, tokens: int) -> torch.Tensor:
     """Return the gradient of the logits from that of the weights, all [n, R, g]."""
     product = weights * of_weights
     sums = product.unflatten(1, (-1, tokens)).sum(2, keepdim=True)
     return product - (weights.unflatten(1, (-1, tokens)) * sums).flatten(1, 2)
 
 
-def _parts(keys, queries):
+def _parts(keys: torch.Tensor, queries: torch.Tensor) -> Iterator[tuple[slice, slice]]:
     """Yield slices of maps and of their cells whose weights are held at a time; keys [n, R, D]."""
     few = keys.device.type == "cpu" and not torch.compiler.is_compiling()
     limit = _CPU_BYTES if few else _MANY_BYTES
@@ -215,13 +222,15 @@ def _parts(keys, queries):
             yield slice(first_map, first_map + maps_at_once), slice(first_cell, first_cell + cells_at_once)
 
 
-def _feed_forward(width, config):
+def _feed_forward(width: int, config: ConvNextSphericalConfig) -> nn.Sequential:
     norm = [nn.LayerNorm(width)] if config.attention_layer_norm else []
     hidden = config.feed_forward_width
     return nn.Sequential(*norm, nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
 
-def _frequency_encoding(channels, tokens, token_bins, kind):
+def _frequency_encoding(
+    channels: int, tokens: int, token_bins: int, kind: Literal["none", "sinusoidal", "learned"]
+) -> torch.Tensor | None:
     """Return what is added to the tokens, [F, C], None if nothing is.
 
     Sines and cosines of a token's middle bin, as they are or to begin with (Vaswani et al., "Attention is

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import ClassVar
-
 import torch
 from torch import nn
 
-from sai_bench.interfaces import Backbone, FeatureSpec
+from sai_bench.interfaces import Backbone, FeatureSpec, SphereSpec
 from sai_bench.sphere import ArrayGeometry
 from sai_bench_builtin.backbones.convnext_spherical.attention import SphericalCrossAttention
 from sai_bench_builtin.backbones.convnext_spherical.encoder import ConvNextEncoder
@@ -26,15 +22,12 @@ class ConvNextSpherical(nn.Module, Backbone):
     the frequencies of one encoder frame at a time. The stages' maps are summed, and averaged over the encoder
     frames around the start of each label frame: at the report's size 5 of 101, which gives 21 maps at 0.0,
     0.1 ... 2.0 s. Sum and average are linear, so that their order does not matter; that of the feed-forward
-    network does (`feed_forward_at`), and the report is silent on it.
+    network does. The report sums maps of 101 frames, then averages (`feed_forward_at: encoder_frames`, if the
+    blocks have such a network; it names none). The default averages first, which is cheaper and not the same.
 
     Encoder frame t stands for the time of the first STFT frame under it, t * time stride * hop. Nothing here
     convolves over the sphere, so there is no seam: cells are told apart by their queries only.
     """
-
-    landmarks: ClassVar[Mapping[str, tuple[str, str]]] = MappingProxyType(
-        {f"stage {stage}": (f"encoder.stages.{stage - 1}", "B T F C") for stage in (1, 2, 3, 4)}
-    )
 
     def __init__(self, config: ConvNextSphericalConfig, features: FeatureSpec):
         """Build the backbone with random weights.
@@ -52,9 +45,7 @@ class ConvNextSpherical(nn.Module, Backbone):
         self.features = features
         self.frames_per_map = config.frames_per_label_frame(features)
         self.encoder = ConvNextEncoder(features.channels, config)
-        cells = self.sphere.height * self.sphere.width
-        self.queries = nn.Parameter(torch.empty(cells, self.sphere.channels))
-        nn.init.trunc_normal_(self.queries, std=_QUERY_STD)
+        self.queries = _GridQueries(self.sphere)
         stages = zip(
             config.stage_channels,
             config.frequency_tokens(features.bins),
@@ -65,6 +56,17 @@ class ConvNextSpherical(nn.Module, Backbone):
             SphericalCrossAttention(channels, tokens, token_bins, config)
             for channels, tokens, token_bins in list(stages)[1:]
         )
+
+    @property
+    def landmarks(self) -> dict[str, tuple[str, str]]:
+        """Return what is worth showing of the inside: the encoder's stages, the queries, the stages' maps."""
+        averaged, frames = (", averaged to label frames", "N") if self._averages_first else ("", "T")
+        maps = {
+            f"stage {stage} map{averaged}": (f"attentions.{stage - 2}", f"B {frames} hw D")
+            for stage in (2, 3, 4)
+        }
+        stages = {f"stage {stage}": (f"encoder.stages.{stage - 1}", "B T F C") for stage in (1, 2, 3, 4)}
+        return {**stages, "queries": ("queries", "h w D"), **maps}
 
     def compile(self, *args, **kwargs) -> None:
         """Compile the encoder in place (arguments as for `torch.compile`).
@@ -81,26 +83,30 @@ class ConvNextSpherical(nn.Module, Backbone):
             array: not used: the network has learned its array.
 
         Returns:
-            [B, N, D, h, w]; map n is centred on n/10 s.
+            [B, N, D, h, w]; map n is centred on n/10 s. N is at least the number of label frames that the
+            STFT frames fill; what a stage with a shorter time stride hears beyond the others is left out.
 
         Raises:
             ValueError: C or F is not what the front end promised, or T is too short for one encoder frame.
         """
         self._check(features)
-        stages = self.encoder(features.to(self.queries.dtype))[1:]
-        maps = sum(
-            self._map(attention, stage, frames)
+        grid = self.queries()
+        queries, stages = grid.flatten(0, 1), self.encoder(features.to(grid.dtype))[1:]
+        maps = [
+            attention(queries, stage, frames)
+            if self._averages_first
+            else average(attention(queries, stage, 1), frames)
             for attention, stage, frames in zip(self.attentions, stages, self.frames_per_map, strict=True)
-        )
-        return maps.mT.unflatten(3, (self.sphere.height, self.sphere.width))
+        ]
+        shared = min(stage_maps.shape[1] for stage_maps in maps)
+        sphere = sum(stage_maps[:, :shared] for stage_maps in maps)  # [B, N, G, D]
+        return sphere.mT.unflatten(3, grid.shape[:2])
 
-    def _map(self, attention, stage, frames):
-        """Return the maps [B, N, G, D] of one stage."""
-        if self.config.feed_forward_at == "label_frames":
-            return attention(self.queries, stage, frames)
-        return average(attention(self.queries, stage, 1), frames)
+    @property
+    def _averages_first(self) -> bool:
+        return self.config.feed_forward_at == "label_frames"
 
-    def _check(self, features):
+    def _check(self, features: torch.Tensor) -> None:
         expected = (self.features.channels, self.features.bins)
         found = (features.shape[1], features.shape[3])
         if found != expected:
@@ -110,3 +116,16 @@ class ConvNextSpherical(nn.Module, Backbone):
                 f"{features.shape[2]} STFT frames are too few for one frame of the encoder; give it longer "
                 "segments"
             )
+
+
+class _GridQueries(nn.Module):
+    """The learned queries of the cells, which all stages share."""
+
+    def __init__(self, sphere: SphereSpec):
+        super().__init__()
+        self.grid = nn.Parameter(torch.empty(sphere.height, sphere.width, sphere.channels))
+        nn.init.trunc_normal_(self.grid, std=_QUERY_STD)
+
+    def forward(self) -> torch.Tensor:
+        """Return the queries [h, w, D]."""
+        return self.grid

@@ -67,18 +67,20 @@ class ConvNextEncoder(nn.Module):
 class _ConvolutionLast(nn.Conv2d):
     """A convolution of [B, T, F, C]; zero-padded by half of what the kernel exceeds the stride."""
 
-    def __init__(self, before, after, kernel, stride, groups=1):
+    def __init__(
+        self, before: int, after: int, kernel: tuple[int, int], stride: tuple[int, int], groups: int = 1
+    ):
         padding = tuple(same_padding(k, s) for k, s in zip(kernel, stride, strict=True))
         super().__init__(before, after, kernel, stride, padding, groups=groups)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 class _Block(nn.Module):
     """x + scale * MLP(norm(depthwise convolution(x)))."""
 
-    def __init__(self, channels, config):
+    def __init__(self, channels: int, config: ConvNextSphericalConfig):
         super().__init__()
         kernel = (config.depthwise_kernel,) * 2
         self.depthwise = _ConvolutionLast(channels, channels, kernel, (1, 1), groups=channels)
@@ -87,16 +89,16 @@ class _Block(nn.Module):
         self.reduce = nn.Linear(config.expansion * channels, channels)
         self.scale = nn.Parameter(torch.full((channels,), config.layer_scale))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = self.norm(self.depthwise(x)).flatten(0, 2)
         few = rows.device.type == "cpu" and not (torch.is_grad_enabled() or torch.compiler.is_compiling())
         change = self._mlp_in_parts(rows) if few else self._mlp(rows)
         return torch.addcmul(x, change.view(x.shape), self.scale)
 
-    def _mlp(self, rows):
+    def _mlp(self, rows: torch.Tensor) -> torch.Tensor:
         return self.reduce(F.gelu(self.expand(rows)))
 
-    def _mlp_in_parts(self, rows):
+    def _mlp_in_parts(self, rows: torch.Tensor) -> torch.Tensor:
         at_once = max(1, _HIDDEN_BYTES // (self.expand.out_features * rows.element_size()))
         changes = torch.empty_like(rows)
         for part, change in zip(rows.split(at_once), changes.split(at_once), strict=True):
@@ -104,7 +106,7 @@ class _Block(nn.Module):
         return changes
 
 
-def _initialise(module):
+def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.trunc_normal_(module.weight, std=_INITIAL_STD)
         nn.init.zeros_(module.bias)

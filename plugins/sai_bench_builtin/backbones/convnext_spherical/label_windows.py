@@ -42,6 +42,6 @@ def average(x: torch.Tensor, frames: int) -> torch.Tensor:
     return label_windows(x, frames).sum(2) / counts.view(-1, *[1] * (x.ndim - 2))
 
 
-def _layout(total, frames):
+def _layout(total: int, frames: int) -> tuple[int, int]:
     """Return the number of windows and how many frames the first one begins before frame 0."""
     return -(-total // frames), frames // 2

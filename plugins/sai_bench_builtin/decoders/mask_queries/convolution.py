@@ -1,9 +1,8 @@
-"""Convolution and interpolation of maps on the sphere: circular in azimuth, held beyond the poles' rows."""
+"""Convolution of maps on the sphere: circular in azimuth, held beyond the poles' rows."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 
@@ -16,15 +15,6 @@ class SphereConv(nn.Conv2d):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Return maps [n, out_channels, h, w]; beyond the first and last row their values are held."""
         return super().forward(_padded(maps))
-
-
-def enlarge(maps: torch.Tensor, factors: tuple[int, int]) -> torch.Tensor:
-    """Interpolate maps [n, h, w] linearly to [n, h * factors[0], w * factors[1]], circular in azimuth."""
-    height, width = maps.shape[-2] * factors[0], maps.shape[-1] * factors[1]
-    wrapped = F.pad(maps[:, None], (1, 1, 0, 0), mode="circular")
-    size = (height, width + 2 * factors[1])
-    enlarged = F.interpolate(wrapped, size=size, mode="bilinear", align_corners=False)
-    return enlarged[:, 0, :, factors[1] : factors[1] + width]
 
 
 def _padded(maps: torch.Tensor) -> torch.Tensor:

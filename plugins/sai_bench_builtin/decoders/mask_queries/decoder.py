@@ -10,7 +10,9 @@ from torch import nn
 from sai_bench.interfaces import Candidates, Decoder, SphereSpec
 from sai_bench.sphere import CLASSES, COLUMNS, ROWS
 from sai_bench.training.mask_sets import SetPrediction
+from sai_bench.training.targets import Grid, MaskTargets
 from sai_bench_builtin.configs.decoder import MaskQueriesConfig
+from sai_bench_builtin.configs.mask_query_losses import MaskQueriesLosses
 from sai_bench_builtin.decoders.mask_queries.attention import aligned, masked_attention_bias
 from sai_bench_builtin.decoders.mask_queries.heads import (
     AttentionMasks,
@@ -27,6 +29,7 @@ from sai_bench_builtin.decoders.mask_queries.positions import (
     sphere_positions,
 )
 from sai_bench_builtin.decoders.mask_queries.refinement import RefinedCandidates, Refinement
+from sai_bench_builtin.decoders.mask_queries.set_loss import loss_of_layers
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ class MaskQueries(nn.Module, Decoder):
         super().__init__()
         config.output(sphere)  # refuses a map that is no embedding
         self.config = config
+        self.frames_are_independent = config.query_scope == "frame"
         channels, grid = config.query_channels, (sphere.height, sphere.width)
+        self.grid = grid
         degree = 0 if config.position == "none" else config.position_degree
         positions = sphere_positions(*grid, degree, zonal=config.position == "elevation")
         self.register_buffer("positions", positions, persistent=False)
@@ -88,6 +93,13 @@ class MaskQueries(nn.Module, Decoder):
         if config.refinement == "learned" and grid != (ROWS, COLUMNS):
             self.refinement = Refinement(sphere.channels, grid, config.refinement_channels)
 
+    def _apply(self, fn, recurse=True):
+        # What a network is rounded to must not round the positions: attention logits are float32.
+        exact = self.positions
+        super()._apply(fn, recurse)
+        self.positions = exact.to(self.positions.device)
+        return self
+
     def compile(self, *args, **kwargs) -> None:
         """Leave the decoder as it is: compiled it is no faster, and compiling takes a minute."""
 
@@ -114,6 +126,25 @@ class MaskQueries(nn.Module, Decoder):
         sphere = sphere.to(self.identities.dtype)
         predictions = self._predictions(sphere, every_layer=True)
         return self._candidates(sphere, predictions[-1]), predictions
+
+    def target_grids(self, losses: MaskQueriesLosses) -> tuple[Grid, ...]:
+        """Return the grid of the masks, and the sizes of the refinement's steps if they are supervised."""
+        refined = self.refinement is not None and losses.refinement > 0
+        return (self.grid, *(self.refinement.sizes if refined else ()))
+
+    def loss(
+        self, sphere: torch.Tensor, targets: MaskTargets, losses: MaskQueriesLosses
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the weighted sum of the losses of all layers, and the last layer's by name."""
+        candidates, layers = self.forward_layers(sphere)
+        return loss_of_layers(
+            layers,
+            candidates if self.refinement is not None else None,
+            targets,
+            self.grid,
+            losses,
+            by_segment=self.config.query_scope == "segment",
+        )
 
     def _predictions(self, sphere: torch.Tensor, every_layer: bool) -> list[SetPrediction]:
         """Return the predictions of every layer, or only the final one."""
@@ -142,7 +173,7 @@ class MaskQueries(nn.Module, Decoder):
         batch, frames = sphere.shape[:2]
         flat = sphere.flatten(0, 1)
         features = self.mask_features(flat).float()
-        positions = self.positions.float().expand(len(flat), -1, -1)
+        positions = self.positions.expand(len(flat), -1, -1)
         cells = torch.cat([flat.float().flatten(2).transpose(1, 2), positions], dim=2)
         if self.config.query_scope == "frame":
             return _Memory(aligned(cells), features[:, :, None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -11,7 +12,8 @@ from torch import nn
 
 from sai_bench.interfaces import Candidates
 from sai_bench.sphere import COLUMNS, ROWS
-from sai_bench_builtin.decoders.mask_queries.convolution import SphereConv, enlarge
+from sai_bench.upsampling import enlarge
+from sai_bench_builtin.decoders.mask_queries.convolution import SphereConv
 
 _MASKS_AT_ONCE = 16
 """Masks refined together: enough to fill the cores, few enough to stay in their caches."""
@@ -24,6 +26,9 @@ class Refinement(nn.Module):
 
     Each step adds a learned correction to the linear interpolation of the step before. What a mask looks
     like and the sphere features of its frame decide the correction; it starts as zero.
+
+    Attributes:
+        sizes: rows and columns after each step.
     """
 
     def __init__(self, sphere_channels: int, grid: tuple[int, int], channels: int):
@@ -36,6 +41,10 @@ class Refinement(nn.Module):
         """
         super().__init__()
         factors = list(zip_longest(_primes(ROWS // grid[0]), _primes(COLUMNS // grid[1]), fillvalue=1))
+        self.sizes = tuple(
+            (grid[0] * math.prod(rows), grid[1] * math.prod(columns))
+            for rows, columns in (zip(*factors[:step], strict=True) for step in range(1, len(factors) + 1))
+        )
         hidden = [max(_FEWEST_CHANNELS, channels >> step) for step in range(len(factors))]
         self.frame_entry = SphereConv(sphere_channels, channels)
         self.mask_entry = SphereConv(1, channels)
@@ -99,9 +108,9 @@ class RefinedCandidates(Candidates):
     def masks(self, selection: torch.Tensor) -> torch.Tensor:
         """Return energies [n, 180, 360] float32 in [0, 1] of (segment, frame, mask) [n, 3]."""
         images = self.mask_logits.new_empty(len(selection), ROWS, COLUMNS)
-        parts = zip(selection.split(_MASKS_AT_ONCE), images.split(_MASKS_AT_ONCE), strict=True)
-        for part, image in parts:
-            image[:] = self.mask_levels(part)[-1].sigmoid()
+        for first in range(0, len(selection), _MASKS_AT_ONCE):
+            part = slice(first, first + _MASKS_AT_ONCE)
+            images[part] = self.mask_levels(selection[part])[-1].sigmoid()
         return images
 
     def mask_levels(self, selection: torch.Tensor) -> list[torch.Tensor]:

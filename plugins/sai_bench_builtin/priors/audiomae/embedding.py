@@ -6,13 +6,15 @@ import numpy as np
 import torch
 
 from sai_bench.audio import resample
+from sai_bench.devices import torch_device, torch_dtype
 from sai_bench.files import arrays_sha256
+from sai_bench.network_state import seeded
 from sai_bench.sphere import FRAMES_PER_S, frame_count
 from sai_bench_builtin.configs.prior import AudioMaeConfig
 from sai_bench_builtin.priors.audiomae.checkpoint import load_encoder
-from sai_bench_builtin.priors.audiomae.encoder import PATCH, AudioMaeEncoder
-from sai_bench_builtin.priors.audiomae.filterbank import SAMPLE_RATE_HZ, Filterbank, padded_and_normalised
-from sai_bench_builtin.priors.network_state import seeded
+from sai_bench_builtin.priors.audiomae.encoder import AudioMaeEncoder
+from sai_bench_builtin.priors.audiomae.filterbank import Filterbank, padded_and_normalised
+from sai_bench_builtin.priors.audiomae.patch_grid import PATCH, SAMPLE_RATE_HZ
 
 _SAMPLES_PER_LABEL_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_S
 
@@ -21,19 +23,27 @@ class WindowEmbedding:
     """Microphone mean at 16 kHz, cut into abutting windows, through filterbank and frozen encoder.
 
     Attributes:
+        encoder: on its device, in its precision.
         window_frames: label frames in a window; the last window of a recording has what is left.
-        fingerprint: [32] uint8, differs between encoders: hash of all biases and norms.
+        fingerprint: [32] uint8, differs between encoders: hash of all that decides about an embedding, with
+            the weights in float32 whatever the precision. Half a second for ViT-B, once.
     """
 
     def __init__(self, config: AudioMaeConfig, encoder: AudioMaeEncoder):
-        """Take an encoder of float32 weights and move it to the config's device and precision."""
+        """Take an encoder of float32 weights and move it to the config's device and precision.
+
+        Raises:
+            DeviceError: there is no such device.
+        """
         self.config = config
         self.window_frames = round(config.window_s * FRAMES_PER_S)
         self._filterbank = Filterbank()
-        vectors = {name: p.numpy() for name, p in encoder.named_parameters() if p.ndim == 1}
-        self.fingerprint = np.frombuffer(bytes.fromhex(arrays_sha256(vectors)), np.uint8)
-        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[config.precision]
-        self._encoder = encoder.to(config.device, self._dtype)
+        weights = {name: tensor.numpy() for name, tensor in encoder.state_dict().items()}
+        decisive = {**weights, "norm_after_pool": np.array(encoder.norm_after_pool)}
+        self.fingerprint = np.frombuffer(bytes.fromhex(arrays_sha256(decisive)), np.uint8)
+        self._dtype = torch_dtype(config.precision or "fp32")
+        self._device = torch_device(config.device or "cpu", "system.prior.device or else inference.device")
+        self.encoder = encoder.to(self._device, self._dtype)
 
     def __call__(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """Return the embeddings [windows, D] float32, windows = ceil(N / window_frames).
@@ -58,7 +68,7 @@ class WindowEmbedding:
         log_mel = self._filterbank(samples)
         valid_rows = -(-log_mel.shape[1] // PATCH)
         spectrogram = padded_and_normalised(log_mel, self.config.pad_to_frames or valid_rows * PATCH)
-        return self._encoder(spectrogram.to(self.config.device, self._dtype), valid_rows).cpu().numpy()
+        return self.encoder(spectrogram.to(self._device, self._dtype), valid_rows).cpu().numpy()
 
     def _mono(self, waveform: np.ndarray, sample_rate_hz: int, length: int) -> torch.Tensor:
         """Return the mean of the microphones [length] at 16 kHz, silence appended to whole label frames."""

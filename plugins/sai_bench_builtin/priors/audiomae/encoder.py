@@ -9,11 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sai_bench_builtin.priors.audiomae.filterbank import MEL_BANDS
-
-PATCH = 16
-TIME_PATCHES, MEL_PATCHES = 64, MEL_BANDS // PATCH
-"""The grid of the published positional embedding: 1024 frames x 128 bands, time before mel."""
+from sai_bench_builtin.priors.audiomae.patch_grid import MEL_PATCHES, PATCH, TIME_PATCHES
 
 _NORM_EPS = 1e-6
 

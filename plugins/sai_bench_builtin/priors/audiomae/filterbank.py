@@ -10,10 +10,13 @@ from __future__ import annotations
 import torch
 import torchaudio
 
-SAMPLE_RATE_HZ = 16_000
-MEL_BANDS = 128
-WINDOW_SAMPLES = 400
-HOP_SAMPLES = 160
+from sai_bench_builtin.priors.audiomae.patch_grid import (
+    HOP_SAMPLES,
+    MEL_BANDS,
+    SAMPLE_RATE_HZ,
+    WINDOW_SAMPLES,
+)
+
 MEAN, DEVIATION = -4.2677393, 4.5689974
 """Of the log-mel energies of AudioSet, as published with the encoder."""
 

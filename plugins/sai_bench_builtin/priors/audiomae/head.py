@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from sai_bench.network_state import one_torch_thread, seeded
 from sai_bench.sphere import CLASSES
 from sai_bench_builtin.configs.prior import AudioMaeConfig
-from sai_bench_builtin.priors.network_state import one_torch_thread, seeded
 
 
 class Head(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from sai_bench.errors import DatasetError, WeightsError
 from sai_bench.interfaces import Example, Prior
 from sai_bench.sphere import frame_count
 from sai_bench_builtin.configs.prior import AudioMaeConfig
+
+if TYPE_CHECKING:
+    import torch
 
 _FINGERPRINT = "encoder_fingerprint"
 
@@ -29,13 +32,13 @@ class AudioMae(Prior):
 
         Raises:
             WeightsError: `encoder_weights` is no published AudioMAE encoder of the config's size.
+            DeviceError: there is no such device.
         """
         from sai_bench_builtin.priors.audiomae.embedding import WindowEmbedding, frozen_encoder
         from sai_bench_builtin.priors.audiomae.head import new_head
 
         self.config = config
-        self._encoder = frozen_encoder(config)
-        self._embedding = WindowEmbedding(config, self._encoder)
+        self._embedding = WindowEmbedding(config, frozen_encoder(config))
         self._head = new_head(config, seed=0) if config.head == "random" else None
 
     @classmethod
@@ -76,8 +79,8 @@ class AudioMae(Prior):
         Raises:
             DatasetError: there is no labelled window.
         """
+        from sai_bench.network_state import arrays_of
         from sai_bench_builtin.priors.audiomae.head import fitted_head
-        from sai_bench_builtin.priors.network_state import arrays_of
 
         embeddings, targets = self._collect(examples)
         self._head = fitted_head(embeddings, targets, self.config, seed)
@@ -89,8 +92,8 @@ class AudioMae(Prior):
         Raises:
             WeightsError: an array does not fit, or the head was fitted with another encoder.
         """
+        from sai_bench.network_state import load_arrays
         from sai_bench_builtin.priors.audiomae.head import new_head
-        from sai_bench_builtin.priors.network_state import load_arrays
 
         rest = dict(weights)
         if not np.array_equal(rest.pop(_FINGERPRINT, None), self._embedding.fingerprint):
@@ -99,8 +102,20 @@ class AudioMae(Prior):
                 "set encoder_weights to the file that it was fitted with."
             )
         head = new_head(self.config, seed=0)
-        load_arrays(head, rest, "audiomae")
+        load_arrays(head, rest, "prior 'audiomae'")
         self._head = head
+
+    def take_random_weights(self) -> bool:
+        """Take a random head."""
+        from sai_bench_builtin.priors.audiomae.head import new_head
+
+        self._head = new_head(self.config, seed=0)
+        return True
+
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """Return the encoder, and the head if there is one."""
+        head = {} if self._head is None else {"head": self._head}
+        return {"encoder": self._embedding.encoder, **head}
 
     def notes(self) -> list[str]:
         """Return what of the network is random."""

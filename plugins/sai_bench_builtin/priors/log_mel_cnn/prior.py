@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from sai_bench.interfaces import Example, Prior
 from sai_bench.sphere import CLASSES
 from sai_bench_builtin.configs.prior import LogMelCnnConfig
 from sai_bench_builtin.priors.log_mel import STFT_FRAMES_PER_LABEL_FRAME, LogMel
+
+if TYPE_CHECKING:
+    import torch
 
 
 class LogMelCnn(Prior):
@@ -61,8 +64,8 @@ class LogMelCnn(Prior):
         Raises:
             DatasetError: there is no labelled frame.
         """
+        from sai_bench.network_state import arrays_of
         from sai_bench_builtin.priors.log_mel_cnn.training import fitted_network
-        from sai_bench_builtin.priors.network_state import arrays_of
 
         recordings = [recording for e in examples if len((recording := self._labelled(e))[0])]
         if not recordings:
@@ -79,13 +82,27 @@ class LogMelCnn(Prior):
         Raises:
             WeightsError: an array is missing, left over, has another shape, or is not finite.
         """
+        from sai_bench.network_state import load_arrays
+
+        network = self._random_network()
+        load_arrays(network, weights, "prior 'log_mel_cnn'")
+        self._network = network
+
+    def take_random_weights(self) -> bool:
+        """Take a random network."""
+        self._network = self._random_network()
+        return True
+
+    def _random_network(self) -> torch.nn.Module:
+        from sai_bench.network_state import seeded
         from sai_bench_builtin.priors.log_mel_cnn.network import LogMelNetwork
-        from sai_bench_builtin.priors.network_state import load_arrays, seeded
 
         with seeded(0):
-            network = LogMelNetwork(self.config).eval()
-        load_arrays(network, weights, "log_mel_cnn")
-        self._network = network
+            return LogMelNetwork(self.config).eval()
+
+    def networks(self) -> dict[str, torch.nn.Module]:
+        """Return the network, if there is one."""
+        return {} if self._network is None else {"network": self._network}
 
     def _spectrogram(self, waveform: np.ndarray, sample_rate_hz: int) -> np.ndarray:
         """Return the log mel power [5 N, bands] float32."""

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from sai_bench.network_state import one_torch_thread, seeded
 from sai_bench.sphere import CLASSES, FRAMES_PER_S
 from sai_bench_builtin.configs.prior import LogMelCnnConfig
 from sai_bench_builtin.priors.log_mel import STFT_FRAMES_PER_LABEL_FRAME
 from sai_bench_builtin.priors.log_mel_cnn.network import LogMelNetwork
-from sai_bench_builtin.priors.network_state import one_torch_thread, seeded
 
 
 def fitted_network(

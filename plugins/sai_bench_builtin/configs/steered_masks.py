@@ -1,0 +1,168 @@
+"""Config model of the backbone `steered_masks`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from sai_bench.config import BackboneConfig
+from sai_bench.errors import WiringError
+from sai_bench.grid import COLUMNS, FRAMES_PER_S, ROWS, check_grid
+from sai_bench.interfaces import FeatureSpec, SphereSpec
+
+_Count = Annotated[int, Field(ge=1, le=64)]
+_Width = Annotated[int, Field(ge=1, le=4096)]
+_TimeFrequency = tuple[_Count, _Count]
+
+
+class SteeredMasksConfig(BackboneConfig):
+    """Learned masks over time and frequency, projected to the sphere by the array's own steering vectors.
+
+    Pairs are (time, frequency); a token is a group of neighbouring bins in one STFT frame.
+    """
+
+    learned = True
+
+    grid_height: int = Field(20, ge=4, le=180)
+    """Rows of the grid; must divide 180."""
+
+    grid_width: int = Field(40, ge=4, le=360)
+    """Columns of the grid; even, must divide 360."""
+
+    embedding_channels: int = Field(48, ge=1, le=1024)
+    """Numbers per direction of the result, and in the blocks on the sphere."""
+
+    masks: int = Field(32, ge=1, le=512)
+    """Masks that are learned; each gives a map of its own."""
+
+    min_hz: float = Field(100.0, ge=0)
+    """Lowest frequency used, in Hz."""
+
+    max_hz: float = Field(9000.0, gt=0)
+    """Highest frequency used, in Hz."""
+
+    bins_per_group: int = Field(4, ge=1, le=64)
+    """Neighbouring bins that share a mask's value. Their phases are averaged, so a group must be narrow
+    against the inverse of the time that sound takes across the array."""
+
+    pooling_frames: int = Field(2, ge=0, le=50)
+    """Label frames (0.1 s) on either side over which a map collects, besides its own."""
+
+    most_pairs: int = Field(48, ge=1, le=496)
+    """Microphone pairs that are used at most; of more, those with the most different baselines."""
+
+    stem_time_kernel: int = Field(5, ge=1, le=63)
+    """STFT frames that the first convolution sees; odd."""
+
+    stage_channels: tuple[_Width, _Width, _Width] = (32, 48, 64)
+    """Channels of the encoder's three stages."""
+
+    stage_depths: tuple[_Count, _Count, _Count] = (2, 2, 2)
+    """ConvNeXt blocks of the three stages."""
+
+    downsampling_strides: tuple[_TimeFrequency, _TimeFrequency] = ((1, 2), (5, 2))
+    """Tokens that are joined before stages 2 and 3. Whole frames of stage 3 must fill a label frame."""
+
+    depthwise_kernel: _TimeFrequency = (3, 7)
+    """Kernel of the depthwise convolutions over time and frequency; odd."""
+
+    expansion: int = Field(4, ge=1, le=16)
+    """How many times wider the MLP of an encoder block is inside."""
+
+    context_channels: int = Field(96, ge=1, le=4096)
+    """Numbers that say what is heard in a label frame; they condition the blocks on the sphere."""
+
+    context_blocks: int = Field(2, ge=0, le=16)
+    """Convolutions over label frames that they go through."""
+
+    context_kernel: int = Field(5, ge=1, le=63)
+    """Label frames that each of these sees; odd."""
+
+    map_gain: float = Field(4.0, gt=0, le=100)
+    """What the learned factor of each steered map begins with; the maps lie in [-1, 1], mostly near 0."""
+
+    sphere_blocks: int = Field(2, ge=0, le=16)
+    """Blocks on the sphere."""
+
+    sphere_kernel: int = Field(5, ge=1, le=31)
+    """Side of their convolutions in cells; odd."""
+
+    sphere_expansion: int = Field(2, ge=1, le=16)
+    """How many times wider their MLP is inside."""
+
+    @field_validator("grid_height", "grid_width")
+    @classmethod
+    def _side_divides_image(cls, size: int, info: ValidationInfo) -> int:
+        check_grid(*((size, COLUMNS) if info.field_name == "grid_height" else (ROWS, size)))
+        if info.field_name == "grid_width" and size % 2:
+            raise ValueError(f"grid_width = {size} is odd: no cell lies opposite to another")
+        return size
+
+    @field_validator("stem_time_kernel", "depthwise_kernel", "context_kernel", "sphere_kernel")
+    @classmethod
+    def _kernels_have_a_middle(cls, kernel: int | _TimeFrequency, info: ValidationInfo):
+        for side in kernel if isinstance(kernel, tuple) else (kernel,):
+            if side % 2 == 0:
+                raise ValueError(f"{info.field_name} = {side} is even; choose {side - 1} or {side + 1}")
+        return kernel
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> SteeredMasksConfig:
+        if self.min_hz >= self.max_hz:
+            raise ValueError(f"min_hz = {self.min_hz:g} is not below max_hz = {self.max_hz:g}")
+        if self.sphere_kernel // 2 > min(self.grid_height, self.grid_width // 2):
+            raise ValueError(
+                f"sphere_kernel = {self.sphere_kernel} reaches further than the grid of {self.grid_height} x "
+                f"{self.grid_width} cells is wide"
+            )
+        return self
+
+    def output(self, features: FeatureSpec) -> SphereSpec:
+        """Return the embedding that this backbone makes of a complex spectrum.
+
+        Raises:
+            WiringError: the features are no complex spectrum, their frames do not fill label frames, or the
+                band holds no group of bins.
+        """
+        if features.representation != "complex_spectrum":
+            raise WiringError(
+                "steered_masks needs features of representation 'complex_spectrum', got "
+                f"'{features.representation}'. Use a front end such as 'stft'."
+            )
+        hops = self.hops_per_frame(features)
+        stride = self.downsampling_strides[0][0] * self.downsampling_strides[1][0]
+        if hops % stride:
+            raise WiringError(
+                f"steered_masks: stage 3 joins {stride} STFT frames, but a label frame of 0.1 s has {hops}. "
+                "Change downsampling_strides or the front end's hop_samples."
+            )
+        if not len(self.bins(features)):
+            raise WiringError(
+                f"steered_masks: no group of {self.bins_per_group} bins lies in {self.min_hz:g} ... "
+                f"{self.max_hz:g} Hz; the bins are {features.sample_rate_hz / features.n_fft:g} Hz apart and "
+                f"end at {features.sample_rate_hz / 2:g} Hz. Widen min_hz ... max_hz or raise n_fft."
+            )
+        return SphereSpec("embedding", self.embedding_channels, self.grid_height, self.grid_width)
+
+    def hops_per_frame(self, features: FeatureSpec) -> int:
+        """Return how many STFT frames a label frame of 0.1 s holds.
+
+        Raises:
+            WiringError: they do not fill it.
+        """
+        hops, rest = divmod(features.sample_rate_hz, FRAMES_PER_S * features.hop_samples)
+        if rest:
+            raise WiringError(
+                f"steered_masks needs whole hops in a label frame of 0.1 s, got a hop of "
+                f"{features.hop_samples} samples at {features.sample_rate_hz} Hz. Choose a hop that divides "
+                f"{features.sample_rate_hz / FRAMES_PER_S:g} samples."
+            )
+        return hops
+
+    def bins(self, features: FeatureSpec) -> range:
+        """Return the frequency bins of `features` that are used: whole groups within min_hz ... max_hz."""
+        spacing_hz = features.sample_rate_hz / features.n_fft
+        inside = [f for f in range(features.bins) if self.min_hz <= f * spacing_hz <= self.max_hz]
+        groups = len(inside) // self.bins_per_group
+        return range(inside[0], inside[0] + groups * self.bins_per_group) if groups else range(0)
