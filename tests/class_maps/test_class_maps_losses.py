@@ -117,7 +117,7 @@ def test_the_total_is_the_weighted_sum_of_the_named_parts():
     assert set(parts) == {"activity", "map", "place", "dice", "shape", "score"}
     expected = sum(getattr(EVERYTHING, name) * part for name, part in parts.items())
     assert total.item() == pytest.approx(expected.item(), rel=1e-6)
-    _, fewer = decoder.loss(sphere, targets([[4, 7], [4, EMPTY]]), ClassMapsLosses(dice=0, score=0))
+    _, fewer = decoder.loss(sphere, targets([[4, 7], [4, EMPTY]]), ClassMapsLosses(place=0, shape=0, score=0))
     assert set(fewer) == {"activity", "map"}
 
 

@@ -186,17 +186,17 @@ class ClassMapsLosses(LossConfig):
     map_exponent: float = Field(1.0, ge=0, le=4)
     """How much the cells count that are right already; 0: like all others."""
 
-    place: float = Field(0.0, ge=0)
+    place: float = Field(0.5, ge=0)
     """Cross entropy of the map's softmax with its target: which cells, whatever the level."""
 
-    dice: float = Field(1.0, ge=0)
+    dice: float = Field(0.0, ge=0)
     """Dice loss of a map."""
 
-    shape: float = Field(0.0, ge=0)
+    shape: float = Field(1.5, ge=0)
     """1 - soft IoU of mask and target, both scaled to peak 1 as the June metric does; this alone teaches the
     sharpness of masks."""
 
-    score: float = Field(1.0, ge=0)
+    score: float = Field(0.5, ge=0)
     """Cross entropy of the scores with the soft IoU of the masks; only with `score: learned`."""
 
 
