@@ -18,7 +18,7 @@ from numba.core.dispatcher import Dispatcher
 _CONSTANTS = (int, float, complex, str, bytes, tuple, list, np.generic, np.ndarray)
 
 
-def compiled(signature: object, **options) -> Callable[[Callable], Callable]:
+def compiled(signature: object, **options: object) -> Callable[[Callable], Callable]:
     """Compile a function for one signature when its module is imported, and keep the machine code on disk.
 
     It is kept beside the source, or for a read-only installation in the user's own cache folder. Where

@@ -8,7 +8,9 @@ from sai_bench.compilation import compiled
 
 
 @compiled("Tuple((int64[::1], uint16[::1], uint8[::1]))(float32[:, ::1], float32, float32)")
-def compact_masks(images, least_share, steps):
+def compact_masks(
+    images: np.ndarray, least_share: np.float32, steps: np.float32
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the pixels of each mask that reach a share of its peak, with their energies relative to it.
 
     Args:
@@ -17,8 +19,8 @@ def compact_masks(images, least_share, steps):
         steps: the energy of the peak, at most 255; others are rounded to whole numbers.
 
     Returns:
-        lengths [n] (0 for a mask without a positive pixel), pixels and energies [sum of lengths], mask after
-        mask.
+        Lengths [n] (0 for a mask without a positive pixel), pixels and energies [sum of lengths], mask after
+            mask.
     """
     lengths = np.zeros(len(images), np.int64)
     peaks = np.zeros(len(images), np.float32)

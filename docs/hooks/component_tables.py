@@ -58,6 +58,9 @@ SECTIONS: dict[str, Callable[[], str]] = {
 
 def _section(component: Registration) -> str:
     target = component.target.replace(":", ".")
+    config = component.load_config()
+    losses = getattr(config, "losses", None) if component.kind == "decoder" else None
+    trained = f"\nKeys of `losses` in a training stage:\n\n{keys_table(losses)}" if losses else ""
     return (
         f"### {component.kind}/{component.name}\n\n{component.summary}\n\n"
         f"::: {target}\n"
@@ -66,7 +69,7 @@ def _section(component: Registration) -> str:
         "      show_root_toc_entry: false\n"
         "      show_bases: false\n"
         "      members: false\n\n"
-        f"{keys_table(component.load_config())}"
+        f"{keys_table(config)}{trained}"
     )
 
 

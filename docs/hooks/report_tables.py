@@ -14,6 +14,8 @@ BENCHMARK_FILES = (
     "test_audiomae_benchmark",
 )
 """Tests that time single parts of the report's system."""
+TRAINING_BENCHMARK_FILES = ("test_training_benchmark",)
+"""Tests that time a step of training and its losses."""
 
 
 def shapes() -> str:

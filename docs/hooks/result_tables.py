@@ -154,6 +154,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "report-shapes": report_tables.shapes,
     "report-costs": report_tables.costs,
     "report-benchmarks": functools.partial(benchmarks, report_tables.BENCHMARK_FILES),
+    "training-benchmarks": functools.partial(benchmarks, report_tables.TRAINING_BENCHMARK_FILES),
 }
 """What may stand after `table:` in a marker."""
 
@@ -168,6 +169,8 @@ QUOTED_FILES: dict[str, Callable[[], str]] = {
     "quickstart-spec": functools.partial(quoted, "specs/quickstart.yaml", "yaml"),
     "example-plugin": functools.partial(quoted, "plugins/example_single_file.py", "python"),
     "example-fitted-prior": functools.partial(quoted, "plugins/example_fitted_prior.py", "python"),
+    "example-trainable-decoder": functools.partial(quoted, "plugins/example_trainable_decoder.py", "python"),
+    "tiny-rooms13-spec": functools.partial(quoted, "specs/tiny_rooms13.yaml", "yaml"),
 }
 """What may stand after `file:` in a marker."""
 

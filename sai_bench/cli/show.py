@@ -11,6 +11,8 @@ import typer
 from sai_bench.cli.options import PluginOption, load_plugins_or_warn
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from sai_bench.spec.key_tables import KeyRow
 
 
@@ -20,7 +22,6 @@ def show(
 ) -> None:
     """Show what a component does and which keys it understands."""
     from sai_bench.errors import UnknownComponentError
-    from sai_bench.spec.key_tables import key_rows
 
     kind, slash, name = component.partition("/")
     if not slash:
@@ -33,8 +34,17 @@ def show(
     description = registration.description()
     if description:
         print(f"\n{description}")
-    rows = key_rows(registration.load_config())
-    print("\nKeys:" if rows else "\nNo keys.")
+    config = registration.load_config()
+    _print_keys("keys", config)
+    if kind == "decoder" and config.losses is not None:
+        _print_keys("keys of `losses` in a training stage", config.losses)
+
+
+def _print_keys(title: str, model: type[BaseModel]) -> None:
+    from sai_bench.spec.key_tables import key_rows
+
+    rows = key_rows(model)
+    print(f"\n{title[0].upper()}{title[1:]}:" if rows else f"\nNo {title}.")
     key_width = max((len(row.key) for row in rows), default=0)
     for row in rows:
         _print_wrapped(f"  {row.key:<{key_width}}  ", row.type + _default(row))

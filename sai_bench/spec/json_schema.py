@@ -88,11 +88,12 @@ class _Builder:
         for part, model in STAGE_SETTINGS.items():
             schema = model.model_json_schema(ref_template="#/$defs/training:{model}")
             self.definitions |= {f"training:{k}": v for k, v in schema.pop("$defs", {}).items()}
-            schema["properties"]["data"] = {"$ref": f"#/$defs/dataset.{flavour}"}
+            data = {"$ref": f"#/$defs/dataset.{flavour}"}
+            schema["properties"]["data"] = {"anyOf": [data, {"type": "null"}]}
             if part == "detector":
                 schema["properties"]["losses"] = {
                     "description": "Which losses the decoder is trained with, and their weights.",
-                    "anyOf": self._losses(),
+                    "anyOf": [*self._losses(), {"type": "null"}],
                 }
             else:
                 schema["required"] = ["trains"]

@@ -88,6 +88,12 @@ def _section(tree: Node, key: str) -> Node:
     return tree.child(key) or Node({}, tree.mark)
 
 
+def _given(node: Node, key: str) -> Node | None:
+    """Return what stands under a key, None if nothing does; null drops what was inherited."""
+    child = node.child(key)
+    return None if child is None or child.value is None else child
+
+
 class _Check:
     """Validates section by section and collects every problem."""
 
@@ -216,12 +222,12 @@ class _Check:
         model = STAGE_SETTINGS[part]
         keys = Node({k: child for k, child in node.value.items() if k not in own}, node.mark)
         settings = self.settings(model, keys, path, also_known=tuple(own))
-        data = self.component("dataset", node.child("data"), (*path, "data"))
+        data = self.component("dataset", _given(node, "data"), (*path, "data"))
         losses = self.losses(node, path, system) if model is DetectorStageSettings else None
-        if model is PriorStageSettings and node.child("losses") is not None:
+        if model is PriorStageSettings and _given(node, "losses") is not None:
             message = "a prior learns by its own keys, below system.prior. Remove this."
             self.report(node.child("losses").mark, (*path, "losses"), message)
-        if settings is None or (data is None and node.child("data") is not None):
+        if settings is None or (data is None and _given(node, "data") is not None):
             return None
         return TrainingStage(name, settings, data, losses, self.folder)
 
@@ -237,7 +243,8 @@ class _Check:
             )
             self.report(node.mark, path, message)
             return None
-        return self.settings(decoder.config.losses, _section(node, "losses"), (*path, "losses"))
+        given = _given(node, "losses") or Node({}, node.mark)
+        return self.settings(decoder.config.losses, given, (*path, "losses"))
 
     def trainable_decoders(self) -> list[str]:
         """Return the decoders whose config names losses."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -116,6 +117,8 @@ def _trained(spec: Spec, stage: TrainingStage, weights: Path | None, context: Co
             accelerate.InitProcessGroupKwargs(timeout=_PATIENCE),
         ],
     )
+    # A convolution of one channel can be laid out in two ways, which costs nothing.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
     if stage.settings.batch_segments % accelerator.num_processes:
         raise SpecError(
             [

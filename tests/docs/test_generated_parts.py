@@ -31,6 +31,17 @@ def test_every_built_in_component_is_documented_with_all_its_keys(rendered, comp
         assert " ".join(field.description.split()) in section
 
 
+def test_the_losses_that_a_decoder_is_trained_with_are_documented(hooks):
+    sections = hooks.component_tables.component_sections("decoder")
+    section = sections.partition("### decoder/mask_queries\n")[2].partition("\n### ")[0]
+    rows = rows_of(section.partition("Keys of `losses` in a training stage:\n")[2])
+    assert rows["`bce`"][:2] == ["number (>= 0, <= 1000)", "`5.0`"]
+    assert "`matching.dice`" in rows
+    assert (
+        "Keys of `losses`" not in sections.partition("### decoder/peak_regions\n")[2].partition("\n### ")[0]
+    )
+
+
 def test_keys_have_their_bounds_defaults_and_dotted_names(hooks):
     sections = hooks.component_tables.component_sections("dataset")
     rows = rows_of(sections.partition("### dataset/simulated_rooms\n")[2].partition("\n### ")[0])

@@ -7,6 +7,8 @@ import torch
 
 from sai_bench.description import describe
 from sai_bench.spec import load_spec
+from sai_bench.sphere import array_for_channels
+from sai_bench.training.views import views_of
 
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -68,6 +70,52 @@ def test_the_encoder_has_the_size_and_cost_of_convnext_t(described):
 def test_the_prior_gives_13_classes_on_20_label_frames(described):
     assert lengths(described["prior"])["class activity"] == (13, 20)
     assert described["prior"].parameters > 85e6
+
+
+def test_the_stages_of_training_are_the_rows_of_table_1():
+    spec = load_spec(SPECS / "report.yaml")
+    synthetic, dcase, prior = spec.training
+
+    for stage, rate, steps in ((synthetic, 1e-4, 500_000), (dcase, 3e-5, 60_000)):
+        settings = stage.settings
+        assert (settings.optimiser.learning_rate, settings.steps, settings.batch_segments) == (rate, steps, 1)
+        assert settings.segment_s == 2
+    fit = spec.system.prior.config
+    assert (fit.learning_rate, fit.fit_steps, fit.fit_batch_size) == (3e-4, 30_000, 8)
+    assert not prior.trains_detector
+    assert {stage.data.name for stage in (dcase, prior)} == {"stairs26"}
+
+
+def test_each_stage_has_the_masks_and_losses_of_its_row():
+    synthetic, dcase, _ = load_spec(SPECS / "report.yaml").training
+    names = ("classification", "bce", "dice", "refinement", "calibration", "scoring")
+
+    def lowered(stage):
+        return {name for name in names if getattr(stage.losses, name)}
+
+    assert synthetic.settings.targets.class_agnostic
+    assert lowered(synthetic) == {"bce", "dice", "refinement"}
+    assert synthetic.losses.matching.classification == 0
+    assert not dcase.settings.targets.class_agnostic
+    assert lowered(dcase) == {"classification", "bce", "dice", "calibration", "scoring"}
+    assert min(dcase.losses.matching.model_dump().values()) > 0
+
+
+def test_synthetic_scenes_are_those_of_section_3_1_1_rendered_for_each_step():
+    synthetic = load_spec(SPECS / "report.yaml").training[0]
+    fragment = load_spec(SPECS / "data" / "vctk_rooms.yaml").data
+
+    assert synthetic.data.config == fragment.config
+    assert synthetic.settings.sampling.online
+
+
+def test_real_segments_are_heard_through_four_views_of_the_em32():
+    spec = load_spec(SPECS / "report.yaml")
+    dcase = spec.training[1]
+
+    assert (dcase.data.config.channels, spec.system.microphones) == (32, "mic")
+    recorded, heard = array_for_channels(32, "rigid"), array_for_channels(4, "rigid")
+    assert len(views_of(recorded, heard, dcase.settings.augmentation.views)) == 4
 
 
 def test_the_decoder_has_ten_layers_and_the_export_keeps_six_above_5_percent():

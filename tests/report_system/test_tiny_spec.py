@@ -26,3 +26,14 @@ def test_predictions_of_the_longest_recording_stay_small(tmp_path):
     assert report.accepted
     frames_of_a_recording = spec.data.config.duration_s * 10
     assert report.largest_bytes / 5 * frames_of_a_recording < COMFORTABLE_FILE_BYTES
+
+
+def test_it_is_trained_in_the_stages_of_the_report_for_a_few_steps():
+    report, tiny = (load_spec(TINY.with_name(name)) for name in ("report.yaml", "tiny.yaml"))
+
+    assert [stage.name for stage in tiny.training] == [stage.name for stage in report.training]
+    assert {stage.data for stage in tiny.training} == {None}
+    for stage, full in zip(tiny.training[:2], report.training, strict=False):
+        assert stage.settings.steps <= 50
+        assert stage.settings.targets == full.settings.targets
+        assert stage.losses.model_copy(update={"refined_masks": 0}) == full.losses

@@ -54,6 +54,17 @@ def test_an_inherited_stage_is_dropped_by_null_and_changed_by_a_dotted_override(
     assert spec.training[0].settings.optimiser.learning_rate == 0.5
 
 
+def test_inherited_losses_and_data_of_a_stage_are_dropped_by_null(whole):
+    whole.write("s.yaml", STAGES)
+    whole.write("t.yaml", "extends: s.yaml\ntraining: {synthetic: {losses: null, data: null}}\n")
+
+    stage, declared = whole.load("t.yaml").training[0], whole.load("s.yaml").training[0]
+
+    assert declared.data is not None
+    assert stage.data is None
+    assert stage.losses == type(declared.losses)() != declared.losses
+
+
 def test_variants_change_and_drop_stages(whole):
     changes = "variants: {short: {training.real.steps: 7, training.prior: null}}\n"
     spec = whole.load_text(STAGES + changes)
@@ -84,6 +95,10 @@ def test_variants_change_and_drop_stages(whole):
         ("{a: 3}", "training.a: expected a mapping of keys"),
         ("[a]", "training: expected a mapping of keys"),
         ("{p: {trains: prior, losses: {}}}", "training.p.losses: a prior learns by its own keys"),
+        (
+            "{p: {trains: prior}, q: {trains: prior}}",
+            "training.q: a second stage that trains the prior, which is fitted once. Remove one of them.",
+        ),
     ],
 )
 def test_a_wrong_stage_is_named_with_its_line(whole, stages, problem):

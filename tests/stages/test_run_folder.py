@@ -1,6 +1,7 @@
 """A run folder holds the files of one run, and other people's files stay."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -83,6 +84,26 @@ def test_two_runs_cannot_write_to_one_folder(tmp_path):
         pass
     with folder.locked():
         assert (folder.path / ".lock").exists()
+
+
+def test_a_lock_does_not_outlive_its_process_in_a_forked_child(tmp_path):
+    """Processes that read ahead for a training are forks, and go seconds after it was killed."""
+    folder = RunFolder(tmp_path / "run")
+    reading, writing = os.pipe()
+    with folder.locked():
+        child = os.fork()
+        if not child:
+            os.close(writing)
+            os.read(reading, 1)  # until the parent lets go
+            os._exit(0)
+        with pytest.raises(OutputError), RunFolder(folder.path).locked():
+            pass
+    try:
+        with folder.locked():
+            pass
+    finally:
+        os.close(writing)
+        os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize(
