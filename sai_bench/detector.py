@@ -86,7 +86,8 @@ class Detector:
                 for batch in batched(cut, self._inference.batch_segments)
                 for regions in self._regions(waveform, array, batch)
             ]
-        return join(parts, [segment.first for segment in cut], frames)
+        with self._watch("masks"):
+            return join(parts, [segment.first for segment in cut], frames)
 
     @torch.inference_mode()
     def _regions(self, waveform: np.ndarray, array: ArrayGeometry, batch: Sequence[Segment]) -> list[Regions]:
@@ -193,7 +194,7 @@ class Detector:
             for parts, part in zip((lengths, pixels, energies), found, strict=True):
                 parts.append(part)
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-        return starts, np.concatenate(pixels), np.concatenate(energies)
+        return starts, _one_array(pixels), _one_array(energies)
 
 
 def check_candidates(candidates: Candidates, batch_and_frames: Sequence[int], decoder: str) -> None:
@@ -227,6 +228,11 @@ def batched(items: Sequence, size: int) -> Iterator[Sequence]:
     remaining = iter(items)
     while group := list(islice(remaining, size)):
         yield group
+
+
+def _one_array(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the parts as one array, a single one without a copy: masks may fill hundreds of megabytes."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _row_numbers(rows: np.ndarray, table: np.ndarray) -> np.ndarray:
