@@ -90,12 +90,15 @@ def test_a_lock_does_not_outlive_its_process_in_a_forked_child(tmp_path):
     """Processes that read ahead for a training are forks, and go seconds after it was killed."""
     folder = RunFolder(tmp_path / "run")
     reading, writing = os.pipe()
+    running, runs = os.pipe()
     with folder.locked():
         child = os.fork()
         if not child:
+            os.write(runs, b"x")
             os.close(writing)
             os.read(reading, 1)  # until the parent lets go
             os._exit(0)
+        os.read(running, 1)
         with pytest.raises(OutputError), RunFolder(folder.path).locked():
             pass
     try:
