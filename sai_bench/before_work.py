@@ -70,8 +70,6 @@ def _files_of(spec: Spec) -> list[tuple[str, Path]]:
         files += _files_in(stage.settings, f"training.{stage.name}")
         if stage.data is not None:
             files += _files_in(stage.data.config, f"training.{stage.name}.data")
-        if stage.data is not None:
-            files += _files_in(stage.data.config, f"training.{stage.name}.data")
     return files
 
 

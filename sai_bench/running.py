@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sai_bench.interfaces import Dataset, Recording
     from sai_bench.progress import Reporter
     from sai_bench.results.record import RunRecord
-    from sai_bench.spec import Spec, TrainingStage
+    from sai_bench.spec import ComponentSpec, Spec, TrainingStage
     from sai_bench.training.detector_training import TrainedStage
 
 DEFAULT_CACHE = Path(".sai_bench_cache")
@@ -136,12 +136,8 @@ def prepare_data(spec: Spec, workers: int, reporter: Reporter) -> Dataset:
         DatasetError: the split that the spec evaluates is none of the data set's.
         StageError: the data set raised.
     """
-    component = spec.require_data()
-    with component_errors(f"Preparing data set '{component.name}' failed"):
-        dataset = component.build()
-        if spec.system is not None:
-            _require_split(dataset, component.name, spec.evaluation.split, "evaluation.split")
-        dataset.prepare(workers, reporter)
+    splits = {} if spec.system is None else {"evaluation.split": spec.evaluation.split}
+    dataset = _prepared(spec.require_data(), splits, workers, reporter)
     reporter.line(f"data: {dataset.root}")
     return dataset
 
@@ -193,15 +189,9 @@ def prepare_stage_data(spec: Spec, stage: TrainingStage, context: Context) -> Da
         DatasetError: the stage names a split that the data set has not.
         StageError: the data set raised.
     """
-    component = stage.data or spec.require_data()
-    with component_errors(f"Preparing data set '{component.name}' failed"):
-        dataset = component.build()
-        for key in ("split", "validation_split"):
-            split = getattr(stage.settings, key, None)
-            if split is not None:
-                _require_split(dataset, component.name, split, f"training.{stage.name}.{key}")
-        dataset.prepare(context.workers, context.reporter)
-    return dataset
+    named = {key: getattr(stage.settings, key, None) for key in ("split", "validation_split")}
+    splits = {f"training.{stage.name}.{key}": split for key, split in named.items() if split is not None}
+    return _prepared(stage.data or spec.require_data(), splits, context.workers, context.reporter)
 
 
 def run_systems(spec: Spec, context: Context) -> list[SystemRun]:
@@ -230,11 +220,23 @@ def run_system(name: str, spec: Spec, dataset: Dataset, context: Context, *, sco
     return SystemRun(name, spec, dataset, recordings, trained, fitted, predicted, scored)
 
 
-def _require_split(dataset: Dataset, name: str, split: str, where: str) -> None:
+def _prepared(
+    component: ComponentSpec, splits: Mapping[str, str], workers: int, reporter: Reporter
+) -> Dataset:
+    """Build a data set, see that it has the splits that keys of the spec name (key -> split), prepare it."""
+    with component_errors(f"Preparing data set '{component.name}' failed"):
+        dataset = component.build()
+        for key, split in splits.items():
+            _require_split(dataset, component.name, split, key)
+        dataset.prepare(workers, reporter)
+    return dataset
+
+
+def _require_split(dataset: Dataset, name: str, split: str, key: str) -> None:
     splits = dataset.splits()
     if split not in splits:
         raise DatasetError(
-            f"{where}: data set '{name}' has no split '{split}'.{did_you_mean(split, splits)} "
+            f"{key}: data set '{name}' has no split '{split}'.{did_you_mean(split, splits)} "
             f"Splits: {', '.join(splits)}."
         )
 

@@ -82,7 +82,7 @@ _COMPONENTS = [
         "log_mel_cnn",
         "priors.log_mel_cnn.prior:LogMelCnn",
         "LogMelCnnConfig",
-        "small convolutional network on the log-mel spectrogram, fitted in minutes",
+        "small convolutional network on the log-mel spectrogram",
     ),
     (
         "prior",

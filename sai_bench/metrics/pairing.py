@@ -6,7 +6,6 @@ prediction and label files carry by custom.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from typing import Literal, get_args
 
 from sai_bench.errors import AnnotationError, did_you_mean
 from sai_bench.files import sha256_of
+from sai_bench.folder_search import files_below
 from sai_bench.metrics.grouping import grouped
 from sai_bench.predictions import check_size
 
@@ -132,7 +132,7 @@ def find_json_files(folder: Path, role: str) -> list[Path]:
     """
     if not folder.is_dir():
         raise AnnotationError(f"{folder}: no such folder. Expected the folder of the {role}; check the path.")
-    found = sorted(path for path in _walk(folder) if path.name.endswith(_EXTENSION))
+    found = sorted(path for path in _json_by_name(folder) if path.name.endswith(_EXTENSION))
     if not found:
         raise AnnotationError(
             f"{folder}: no JSON file here or below. Expected the {role}: one DCASE JSON file per recording."
@@ -143,7 +143,7 @@ def find_json_files(folder: Path, role: str) -> list[Path]:
 
 def overlooked(folder: Path, role: str) -> list[str]:
     """Return a warning about files that are not looked at, though their names suggest it."""
-    names = sorted(path.name for path in _walk(folder) if not path.name.endswith(_EXTENSION))
+    names = sorted(path.name for path in _json_by_name(folder) if not path.name.endswith(_EXTENSION))
     if not names:
         return []
     return [
@@ -177,19 +177,9 @@ def has_suffix(path: Path, suffix: str) -> bool:
     return path.name.endswith(suffix + _EXTENSION)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _json_by_name(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder that are JSON by name, in small or capital letters."""
-    entered: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        status = os.stat(place)
-        if (status.st_dev, status.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            if name.lower().endswith(_EXTENSION) and not name.startswith("."):
-                yield Path(place, name)
+    return (path for path in files_below(folder, _refuse) if path.name.lower().endswith(_EXTENSION))
 
 
 def _refuse(error: OSError) -> None:

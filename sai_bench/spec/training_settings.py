@@ -41,7 +41,16 @@ class SamplingSettings(Settings):
 
     online: bool = False
     """Whether the data set renders a new recording for every segment while training, instead of reading
-    those on disk. Only for data sets that can."""
+    those on disk. Only for data sets that can; their own keys then decide what comes up."""
+
+    @model_validator(mode="after")
+    def _only_stored_segments_are_chosen(self) -> SamplingSettings:
+        if self.online and (self.class_balance or self.silent_share != 1):
+            raise ValueError(
+                "class_balance and silent_share choose among recordings on disk; with online: true the data "
+                "set's own keys decide what comes up. Leave them at 0 and 1, or set online to false."
+            )
+        return self
 
 
 class AugmentationSettings(Settings):

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from sai_bench.audio import read_heard
 from sai_bench.code_fingerprint import code_fingerprint
-from sai_bench.errors import ContractError, DatasetError, component_errors
+from sai_bench.errors import ContractError, component_errors
 from sai_bench.files import arrays_sha256, encode_arrays, read_arrays
 from sai_bench.interfaces import Example, Prior, Progress
 from sai_bench.predictions import activity, read_annotations
 from sai_bench.sphere import frame_count
 from sai_bench.stages.keys import component_identity, key_of, library_versions, recording_identity
+from sai_bench.stages.labelled import labelled_recordings
 from sai_bench.stages.stored import is_stored, read_note, store
 from sai_bench.threads import one_blas_thread
 from sai_bench.weights import Weights, check_configs, read_weights
@@ -78,7 +79,13 @@ def fit_prior(spec: Spec, dataset: Dataset, context: Context, split: str = TRAIN
         StageError: the prior raised.
     """
     component = spec.require_system().prior
-    recordings = _labelled_recordings(dataset, split, component.name, context)
+    recordings = labelled_recordings(
+        dataset,
+        split,
+        context.reporter,
+        needed_by=f"prior '{component.name}' must be fitted",
+        instead="Give the data set some, or take a prior that needs no fit, such as uniform.",
+    )
     key = key_of(
         {
             "stage": "fit",
@@ -149,20 +156,6 @@ def why_unused(weights: Weights, spec: Spec) -> str:
     if made_for != wanted:
         return f"its prior '{made_for}' is not used: the spec has '{wanted}'"
     return "" if needs_fit(spec) else f"its prior '{made_for}' is not used: the spec's needs no weights"
-
-
-def _labelled_recordings(dataset: Dataset, split: str, prior: str, context: Context) -> list[Recording]:
-    everything = dataset.recordings(split)
-    recordings = [r for r in everything if r.labels_path is not None]
-    if recordings and len(recordings) < len(everything):
-        left_out = len(everything) - len(recordings)
-        context.reporter.line(f"{left_out} {split} recordings without labels are left out")
-    if not recordings:
-        raise DatasetError(
-            f"{dataset.root}: prior '{prior}' must be fitted, but split '{split}' has no labelled "
-            "recordings. Give the data set some, or take a prior that needs no fit, such as uniform."
-        )
-    return recordings
 
 
 class _Examples(Collection):

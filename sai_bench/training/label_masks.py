@@ -46,8 +46,6 @@ def prepare_label_masks(
     cache: Path,
     workers: int = 1,
     reporter: Reporter | None = None,
-    rank: int = 0,
-    world: int = 1,
 ) -> list[Path]:
     """Return the file of masks of each recording; make those that are missing or damaged.
 
@@ -57,8 +55,6 @@ def prepare_label_masks(
         cache: folder of label masks.
         workers: how many processes may work at once.
         reporter: told how far it is.
-        rank: which of the processes that ask for the same masks at the same time this one is.
-        world: how many there are; each begins elsewhere, and what others have made by then is not made again.
 
     Raises:
         DatasetError: recordings have no labels, or none that can be read; all such are named.
@@ -72,8 +68,6 @@ def prepare_label_masks(
         with (reporter or Reporter()).task("label masks") as progress:
             progress(0, len(missing))
             tasks = [(labels, rule, path) for path, labels in missing.items()]
-            begin = len(tasks) * rank // world
-            tasks = tasks[begin:] + tasks[:begin]
             for done, problem in enumerate(in_processes(_make, tasks, workers), start=1):
                 problems += [problem] if problem else []
                 progress(done, len(missing))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sai_bench.progress import Reporter
     from sai_bench.spec import TrainingStage
-    from sai_bench.training.segments import SegmentBatch
+    from sai_bench.training.segment_batches import SegmentBatch
 
 CHECKPOINT = "checkpoint.safetensors"
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -95,7 +95,15 @@ def train_stage(
 class _Training:
     """The state of a stage while it is trained."""
 
-    def __init__(self, stage, parts, folder: Path, seed: int, save, accelerator: accelerate.Accelerator):
+    def __init__(
+        self,
+        stage: TrainingStage,
+        parts: Mapping[str, object],
+        folder: Path,
+        seed: int,
+        save: Callable[[Path, State], None],
+        accelerator: accelerate.Accelerator,
+    ):
         self.stage, self.settings = stage, stage.settings
         self.folder, self.seed, self.save, self.accelerator = folder, seed, save, accelerator
         self.model = TrainingStep(parts, stage.losses, stage.settings.precision)
@@ -164,7 +172,10 @@ class _Training:
         named = {f"loss_{name}": loss.detach() for name, loss in losses.items()}
         return {"loss": total.detach(), **named, "gradient_norm": norm, "learning_rate": torch.tensor(rate)}
 
-    def _losses(self, model, batch: SegmentBatch, frames: torch.Tensor):
+    def _losses(
+        self, model: torch.nn.Module, batch: SegmentBatch, frames: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the loss [] of a batch and its parts by name; only the given label frames [n] count."""
         device = self.accelerator.device
         targets = batch.targets if len(frames) == self._frames() else batch.targets.of_frames(frames)
         return model(batch.waveform.to(device), batch.array, targets.to(device), frames.to(device))

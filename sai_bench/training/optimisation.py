@@ -12,7 +12,6 @@ from torch import nn
 from sai_bench.errors import SpecError, did_you_mean
 
 if TYPE_CHECKING:
-    from sai_bench.spec import DetectorStageSettings
     from sai_bench.spec.training_settings import OptimiserSettings, ScheduleSettings
 
 
@@ -83,7 +82,7 @@ def learning_rate_share(step: int, steps: int, schedule: ScheduleSettings) -> fl
 
 
 class RunningMean:
-    """The exponential running mean of a model's weights; buffers are those of the model.
+    """The exponential running mean of a model's weights, without its buffers.
 
     Early on the memory is shorter, min(decay, (1 + step) / (10 + step)), so that the random weights of the
     start do not linger.
@@ -101,16 +100,7 @@ class RunningMean:
         for name, parameter in model.named_parameters():
             self.weights[name].lerp_(parameter.detach(), 1 - decay)
 
-    def state_of(self, model: nn.Module) -> dict[str, torch.Tensor]:
-        """Return the model's state with the mean in place of its weights."""
-        return model.state_dict() | self.weights
-
     def load(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the weights of a checkpoint."""
         for name, mean in self.weights.items():
             mean.copy_(weights[name])
-
-
-def training_seed(settings: DetectorStageSettings, spec_seed: int) -> int:
-    """Return the seed of a stage's sampling, augmentation and dropout."""
-    return spec_seed if settings.seed is None else settings.seed

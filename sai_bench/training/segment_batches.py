@@ -47,10 +47,6 @@ class SegmentBatch:
     array: ArrayGeometry
     names: list[str]
 
-    def to(self, device: torch.device | str) -> SegmentBatch:
-        """Return the batch on a device."""
-        return SegmentBatch(self.waveform.to(device), self.targets.to(device), self.array, self.names)
-
 
 def collate(
     segments: Sequence[Segment], frames: int, array: ArrayGeometry, class_agnostic: bool

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from sai_bench.errors import SaiBenchError, StageError
 from sai_bench.sphere import ArrayGeometry
@@ -45,31 +45,6 @@ class StepItems:
         for step in self.steps:
             first = step * self.batch + self.first_slot
             yield list(range(first, first + self.count))
-
-
-@dataclass(frozen=True)
-class WalkItems:
-    """The numbers of the segments that one process hears on a walk through all.
-
-    Attributes:
-        total: segments.
-        batch: segments in a step, of all processes together.
-        rank: which process this is.
-        world: how many there are.
-    """
-
-    total: int
-    batch: int
-    rank: int
-    world: int
-
-    def __len__(self) -> int:
-        return -(-(self.total // self.world * self.world) // self.batch)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        total = self.total // self.world * self.world
-        for start in range(0, total, self.batch):
-            yield list(range(start + self.rank, min(start + self.batch, total), self.world))
 
 
 class Segments(Dataset):
@@ -112,7 +87,7 @@ class SegmentLoader:
     def __init__(
         self,
         segments: Segments,
-        items: StepItems | WalkItems,
+        items: StepItems | BatchSampler,
         frames: int,
         array: ArrayGeometry,
         class_agnostic: bool,
@@ -128,7 +103,6 @@ class SegmentLoader:
             class_agnostic: whether classes are left out.
             workers: processes that read; 0 reads in this one.
         """
-        self.array = array
         self._segments, self._items, self._workers = segments, items, workers
         self._collate = functools.partial(_collate, frames=frames, array=array, class_agnostic=class_agnostic)
 

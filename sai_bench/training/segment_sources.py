@@ -22,8 +22,6 @@ from sai_bench.training.segment_index import SegmentDraw, SegmentIndex
 if TYPE_CHECKING:
     from sai_bench.interfaces import Dataset, Recording
 
-_SHOWN = 8  # problems that a message lists
-
 
 class SegmentSource(Protocol):
     """Gives the segment of each item."""
@@ -69,29 +67,12 @@ class StoredRecordings:
     def of(
         cls, recordings: Sequence[Recording], masks: Sequence[Path], frames: int, sample_rate_hz: int
     ) -> StoredRecordings:
-        """Look at the headers of all audio files.
+        """Read how long recordings are that have passed `dataset_check.problems_of`.
 
         Raises:
-            AudioError: files cannot be used; they are listed.
+            AudioError: a file cannot be read.
         """
-        counts, problems = [], []
-        for recording in recordings:
-            try:
-                header = read_header(recording.audio_path)
-            except AudioError as error:
-                problems.append(f"{recording.name}: {error}")
-                continue
-            counts.append(_whole_frames(header))
-            if header.channels != recording.array.microphones:
-                problems.append(
-                    f"{recording.name}: {recording.audio_path} has {header.channels} channels, expected "
-                    f"{recording.array.microphones}, as the data set says."
-                )
-            if counts[-1] < 1:
-                problems.append(f"{recording.name}: {recording.audio_path} is shorter than one label frame.")
-        if problems:
-            more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-            raise AudioError("\n".join(problems[:_SHOWN] + more))
+        counts = [_whole_frames(read_header(recording.audio_path)) for recording in recordings]
         return cls(recordings, masks, counts, frames, sample_rate_hz)
 
     @property

@@ -63,7 +63,7 @@ class TimedStep:
             recordings = prepare_stage_data(spec, self.stage, context).recordings(settings.split)
         self.batches = iter(
             make_loader(
-                settings,
+                settings.model_copy(update={"loader_workers": 0}),
                 recordings,
                 dataset,
                 microphones=spec.system.microphones,
@@ -71,7 +71,6 @@ class TimedStep:
                 grids=parts["decoder"].target_grids(self.stage.losses),
                 cache=folder / "masks",
                 seed=0,
-                workers=0,
             )
         )
         self.frames = torch.arange(round(settings.segment_s * 10))

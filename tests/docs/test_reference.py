@@ -57,6 +57,7 @@ INTERNAL = {
     "sai_bench.spec.yaml_source",
     # how stages work
     "sai_bench.stages.label_memory",
+    "sai_bench.stages.labelled",
     "sai_bench.stages.portable",
     "sai_bench.stages.stored",
     "sai_bench.stages.works",
@@ -73,6 +74,7 @@ INTERNAL = {
     "sai_bench.training.segment_sources",
     "sai_bench.training.segment_loader",
     "sai_bench.training.segments",
+    "sai_bench.training.stage_data",
     "sai_bench.training.training_log",
     "sai_bench.training.training_step",
 }

@@ -89,6 +89,14 @@ def test_variants_change_and_drop_stages(whole):
         ("{a: {steps: 3, trains: {}}}", "training.a.trains: expected 'detector' or 'prior', got"),
         ("{a: {steps: 3, segment_s: 0.25}}", "segment_s = 0.25 is no whole number of label frames"),
         ("{a: {steps: 3, segment_s: 1, frames_per_segment: 11}}", "has 10 label frames"),
+        (
+            "{a: {steps: 3, sampling: {online: true, class_balance: 0.5}}}",
+            "training.a.sampling: class_balance and silent_share choose among recordings on disk; with",
+        ),
+        (
+            "{a: {steps: 3, sampling: {online: true, silent_share: 0}}}",
+            "Leave them at 0 and 1, or set online",
+        ),
         ("{a: {steps: 3, data: {use: romms}}}", "training.a.data.use: Unknown dataset 'romms'"),
         ("{a: {steps: .nan}}", "training.a.steps"),
         ("{A: {steps: 3}}", "training.A: a stage's name consists of"),

@@ -114,6 +114,17 @@ def test_what_is_trained_is_reused_by_every_command(small, sai_bench, tmp_path):
     assert all(fit.reused for fit in fits.values())
 
 
+def test_what_is_trained_is_reused_before_recordings_are_looked_at(small, sai_bench, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(small.cache / "train", cache / "train")
+
+    done = sai_bench("train", small.spec, "--cache", cache)
+
+    assert done.code == 0, done.err
+    assert "train first: 20 steps reused" in done.err
+    assert not (cache / "label_masks").exists()
+
+
 def test_exported_weights_are_the_trained_ones_fit_and_replace_the_training(small, sai_bench, tmp_path):
     file = tmp_path / "exported.safetensors"
     assert sai_bench("export-weights", small.spec, file, "--cache", small.cache).code == 0

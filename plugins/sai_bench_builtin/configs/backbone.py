@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from itertools import accumulate
 from operator import floordiv, mul
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from sai_bench.config import BackboneConfig
 from sai_bench.errors import WiringError
-from sai_bench.grid import COLUMNS, FRAMES_PER_S, ROWS, check_grid
+from sai_bench.grid import FRAMES_PER_S
 from sai_bench.interfaces import FeatureSpec, SphereSpec
+from sai_bench_builtin.configs.backbone_sizes import (
+    Count,
+    GridHeight,
+    GridWidth,
+    OddSide,
+    TimeFrequency,
+    Width,
+)
 from sai_bench_builtin.configs.steered_masks import SteeredMasksConfig
 
 __all__ = ["ConvNextSphericalConfig", "SteeredMasksConfig", "SteeredPowerConfig", "same_padding"]
@@ -20,10 +28,10 @@ __all__ = ["ConvNextSphericalConfig", "SteeredMasksConfig", "SteeredPowerConfig"
 class SteeredPowerConfig(BackboneConfig):
     """SRP-PHAT on a grid of directions, one map per label frame."""
 
-    grid_height: int = Field(36, ge=4, le=180)
+    grid_height: GridHeight = Field(36, ge=4, le=180)
     """Rows of the grid; must divide 180."""
 
-    grid_width: int = Field(72, ge=4, le=360)
+    grid_width: GridWidth = Field(72, ge=4, le=360)
     """Columns of the grid; must divide 360."""
 
     min_hz: float = Field(300.0, ge=0)
@@ -42,18 +50,6 @@ class SteeredPowerConfig(BackboneConfig):
 
     smoothing_frames: int = Field(3, ge=0, le=50)
     """Label frames (0.1 s) on either side over which maps are averaged, with weights that fall linearly."""
-
-    @field_validator("grid_height")
-    @classmethod
-    def _height_divides_image(cls, height: int) -> int:
-        check_grid(height, COLUMNS)
-        return height
-
-    @field_validator("grid_width")
-    @classmethod
-    def _width_divides_image(cls, width: int) -> int:
-        check_grid(ROWS, width)
-        return width
 
     @model_validator(mode="after")
     def _band_is_not_empty(self) -> SteeredPowerConfig:
@@ -94,11 +90,6 @@ class SteeredPowerConfig(BackboneConfig):
         return range(inside[0], inside[-1] + 1) if inside else range(0)
 
 
-_Count = Annotated[int, Field(ge=1, le=64)]
-_Width = Annotated[int, Field(ge=1, le=4096)]
-_TimeFrequency = tuple[_Count, _Count]
-
-
 def same_padding(kernel: int, stride: int) -> int:
     """Return how far a convolution is padded at either end: half of what its kernel exceeds its stride."""
     return -((stride - kernel) // 2)
@@ -112,32 +103,32 @@ class ConvNextSphericalConfig(BackboneConfig):
 
     learned = True
 
-    grid_height: int = Field(45, ge=1, le=180)
+    grid_height: GridHeight = Field(45, ge=1, le=180)
     """Rows of the grid; must divide 180."""
 
-    grid_width: int = Field(90, ge=1, le=360)
+    grid_width: GridWidth = Field(90, ge=1, le=360)
     """Columns of the grid; must divide 360."""
 
     embedding_channels: int = Field(16, ge=1, le=1024)
     """D: numbers per direction, of the learned queries and of the result."""
 
-    stage_depths: tuple[_Count, _Count, _Count, _Count] = (3, 3, 9, 3)
+    stage_depths: tuple[Count, Count, Count, Count] = (3, 3, 9, 3)
     """ConvNeXt blocks of the four stages; the default is ConvNeXt-T."""
 
-    stage_channels: tuple[_Width, _Width, _Width, _Width] = (96, 192, 384, 768)
+    stage_channels: tuple[Width, Width, Width, Width] = (96, 192, 384, 768)
     """Channels of the four stages."""
 
-    stem_kernel: _TimeFrequency = (2, 4)
+    stem_kernel: TimeFrequency = (2, 4)
     """Kernel of the first convolution, in STFT frames and bins; at least its stride. Where it is larger, the
     features are padded with zeros."""
 
-    stem_stride: _TimeFrequency = (2, 4)
+    stem_stride: TimeFrequency = (2, 4)
     """Stride of the first convolution. Whole frames of stages 2, 3 and 4 must fill a label frame of 0.1 s."""
 
-    downsampling_strides: tuple[_TimeFrequency, _TimeFrequency, _TimeFrequency] = ((1, 2), (1, 2), (1, 2))
+    downsampling_strides: tuple[TimeFrequency, TimeFrequency, TimeFrequency] = ((1, 2), (1, 2), (1, 2))
     """Stride, and kernel, of the convolutions before stages 2, 3 and 4."""
 
-    depthwise_kernel: int = Field(7, ge=1, le=63)
+    depthwise_kernel: OddSide = Field(7, ge=1, le=63)
     """Side of the depthwise convolutions; odd."""
 
     expansion: int = Field(4, ge=1, le=16)
@@ -169,19 +160,6 @@ class ConvNextSphericalConfig(BackboneConfig):
     frequency_encoding: Literal["none", "sinusoidal", "learned"] = "none"
     """What tells the attention a token's frequency, besides the encoder's features: nothing, sines and
     cosines of it, or those as a start for learning."""
-
-    @field_validator("grid_height", "grid_width")
-    @classmethod
-    def _side_divides_image(cls, size: int, info: ValidationInfo) -> int:
-        check_grid(*((size, COLUMNS) if info.field_name == "grid_height" else (ROWS, size)))
-        return size
-
-    @field_validator("depthwise_kernel")
-    @classmethod
-    def _kernel_has_a_middle(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise ValueError(f"depthwise_kernel = {kernel} is even; choose {kernel - 1} or {kernel + 1}")
-        return kernel
 
     @model_validator(mode="after")
     def _stem_skips_nothing(self) -> ConvNextSphericalConfig:

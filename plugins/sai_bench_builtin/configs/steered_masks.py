@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sai_bench.config import BackboneConfig
 from sai_bench.errors import WiringError
-from sai_bench.grid import COLUMNS, FRAMES_PER_S, ROWS, check_grid
+from sai_bench.grid import FRAMES_PER_S
 from sai_bench.interfaces import FeatureSpec, SphereSpec
-
-_Count = Annotated[int, Field(ge=1, le=64)]
-_Width = Annotated[int, Field(ge=1, le=4096)]
-_TimeFrequency = tuple[_Count, _Count]
+from sai_bench_builtin.configs.backbone_sizes import (
+    Count,
+    GridHeight,
+    GridWidth,
+    OddSide,
+    OddTimeFrequency,
+    TimeFrequency,
+    Width,
+)
 
 
 class SteeredMasksConfig(BackboneConfig):
@@ -24,10 +27,10 @@ class SteeredMasksConfig(BackboneConfig):
 
     learned = True
 
-    grid_height: int = Field(20, ge=4, le=180)
+    grid_height: GridHeight = Field(20, ge=4, le=180)
     """Rows of the grid; must divide 180."""
 
-    grid_width: int = Field(40, ge=4, le=360)
+    grid_width: GridWidth = Field(40, ge=4, le=360)
     """Columns of the grid; even, must divide 360."""
 
     embedding_channels: int = Field(48, ge=1, le=1024)
@@ -52,19 +55,19 @@ class SteeredMasksConfig(BackboneConfig):
     most_pairs: int = Field(48, ge=1, le=496)
     """Microphone pairs that are used at most; of more, those with the most different baselines."""
 
-    stem_time_kernel: int = Field(5, ge=1, le=63)
+    stem_time_kernel: OddSide = Field(5, ge=1, le=63)
     """STFT frames that the first convolution sees; odd."""
 
-    stage_channels: tuple[_Width, _Width, _Width] = (32, 48, 64)
+    stage_channels: tuple[Width, Width, Width] = (32, 48, 64)
     """Channels of the encoder's three stages."""
 
-    stage_depths: tuple[_Count, _Count, _Count] = (2, 2, 2)
+    stage_depths: tuple[Count, Count, Count] = (2, 2, 2)
     """ConvNeXt blocks of the three stages."""
 
-    downsampling_strides: tuple[_TimeFrequency, _TimeFrequency] = ((1, 2), (5, 2))
+    downsampling_strides: tuple[TimeFrequency, TimeFrequency] = ((1, 2), (5, 2))
     """Tokens that are joined before stages 2 and 3. Whole frames of stage 3 must fill a label frame."""
 
-    depthwise_kernel: _TimeFrequency = (3, 7)
+    depthwise_kernel: OddTimeFrequency = (3, 7)
     """Kernel of the depthwise convolutions over time and frequency; odd."""
 
     expansion: int = Field(4, ge=1, le=16)
@@ -76,7 +79,7 @@ class SteeredMasksConfig(BackboneConfig):
     context_blocks: int = Field(2, ge=0, le=16)
     """Convolutions over label frames that they go through."""
 
-    context_kernel: int = Field(5, ge=1, le=63)
+    context_kernel: OddSide = Field(5, ge=1, le=63)
     """Label frames that each of these sees; odd."""
 
     map_gain: float = Field(4.0, gt=0, le=100)
@@ -85,27 +88,18 @@ class SteeredMasksConfig(BackboneConfig):
     sphere_blocks: int = Field(2, ge=0, le=16)
     """Blocks on the sphere."""
 
-    sphere_kernel: int = Field(5, ge=1, le=31)
+    sphere_kernel: OddSide = Field(5, ge=1, le=31)
     """Side of their convolutions in cells; odd."""
 
     sphere_expansion: int = Field(2, ge=1, le=16)
     """How many times wider their MLP is inside."""
 
-    @field_validator("grid_height", "grid_width")
+    @field_validator("grid_width")
     @classmethod
-    def _side_divides_image(cls, size: int, info: ValidationInfo) -> int:
-        check_grid(*((size, COLUMNS) if info.field_name == "grid_height" else (ROWS, size)))
-        if info.field_name == "grid_width" and size % 2:
-            raise ValueError(f"grid_width = {size} is odd: no cell lies opposite to another")
-        return size
-
-    @field_validator("stem_time_kernel", "depthwise_kernel", "context_kernel", "sphere_kernel")
-    @classmethod
-    def _kernels_have_a_middle(cls, kernel: int | _TimeFrequency, info: ValidationInfo):
-        for side in kernel if isinstance(kernel, tuple) else (kernel,):
-            if side % 2 == 0:
-                raise ValueError(f"{info.field_name} = {side} is even; choose {side - 1} or {side + 1}")
-        return kernel
+    def _width_is_even(cls, width: int) -> int:
+        if width % 2:
+            raise ValueError(f"grid_width = {width} is odd: no cell lies opposite to another")
+        return width
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> SteeredMasksConfig:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sai_bench.errors import DatasetError
 from sai_bench.files import sha256_of
+from sai_bench.folder_search import files_below
 
 SPLITS = ("train", "test")
 SITES = ("sony", "tau")
@@ -75,7 +76,7 @@ def find_recordings(folder: Path, label_suffix: str) -> list[FoundFiles]:
             f"{folder}: no such folder. Expected the one in which the data set was unpacked; set data.folder."
         )
     found: dict[str, FoundFiles] = {}
-    for path in _walk(folder):
+    for path in files_below(folder, _refuse):
         if path.suffix.lower() in AUDIO_SUFFIXES:
             _gather(found, path.stem, path, folder).audio.append(path)
         elif path.name.endswith(label_suffix):
@@ -143,19 +144,6 @@ def _size_bytes(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield all files below a folder; links to folders are followed, but no folder is entered twice."""
-    entered: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        status = os.stat(place)
-        if (status.st_dev, status.st_ino) in entered:
-            folders.clear()
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
 
 
 def _refuse(error: OSError) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import soundfile
 from sai_bench.audio import resample
 from sai_bench.audio_header import read_header
 from sai_bench.errors import AudioError, DatasetError
+from sai_bench.folder_search import files_below
 from sai_bench_builtin.datasets.procedural_sources.shaping import fade, without_infrasound
 
 SUFFIXES = (".wav", ".flac")
@@ -31,18 +31,9 @@ def list_sounds(folder: Path) -> dict[str, int]:
 
     Links to folders are followed, each once; hidden files and folders are left out.
     """
-    found, visited = {}, set()
-    for where, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if os.path.realpath(where) in visited:
-            folders.clear()
-            continue
-        visited.add(os.path.realpath(where))
-        for name in files:
-            path = Path(where, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith(".") and path.is_file():
-                found[path.relative_to(folder).as_posix()] = path.stat().st_size
-    return dict(sorted(found.items()))
+    sounds = (p for p in files_below(folder) if p.suffix.lower() in SUFFIXES and p.is_file())
+    sizes_bytes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sounds}
+    return dict(sorted(sizes_bytes.items()))
 
 
 def why_unusable(path: Path) -> str | None:

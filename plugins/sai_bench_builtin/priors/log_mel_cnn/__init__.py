@@ -1,1 +1,1 @@
-"""A prior that learns in minutes: a small convolutional network on the log-mel spectrogram."""
+"""A small convolutional network on the log-mel spectrogram."""
