@@ -33,6 +33,10 @@ class ComponentConfig(BaseModel):
     """Keys that may differ between a weights file and the spec that uses it, because its tensors mean the
     same: where and how fast something computes, how it was fitted."""
 
+    after_training: ClassVar[frozenset[str]] = frozenset()
+    """Keys of a network that only matter once it is trained, such as how its candidates are chosen: weights
+    and finished trainings serve all their values."""
+
     as_inference: ClassVar[frozenset[str]] = frozenset()
     """Keys of the same name as one of the spec's `inference` section, whose value they take where they are
     None."""

@@ -194,8 +194,8 @@ def _parsed(path: Path, text: str) -> WeightsHeader:
 def check_configs(weights: WeightsHeader, components: Iterable[ComponentSpec]) -> None:
     """Compare the configs that weights were made with to those of a spec, key by key.
 
-    Keys that a config declares as `not_in_weights` are left out. A key that the file does not know yet had
-    what is its default today.
+    Keys that a config declares as `not_in_weights` or `after_training` are left out. A key that the file does
+    not know yet had what is its default today.
 
     Args:
         weights: a file's content.
@@ -249,8 +249,9 @@ def _differences(made_with: Mapping, component: ComponentSpec) -> Iterator[str]:
     if made_with.get("use") != component.name:
         yield f"{path}: the file has '{made_with.get('use')}', the spec '{component.name}'"
         return
+    of_no_matter = component.config.not_in_weights | component.config.after_training
     made_with, given = (
-        {key: value for key, value in config.items() if key not in component.config.not_in_weights}
+        {key: value for key, value in config.items() if key not in of_no_matter}
         for config in (made_with, component.resolved())
     )
     yield from _compared(made_with, given, component.config, path)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import report_tables
+import training_tables
 
 from sai_bench.results.record import RunRecord, read_record
 from sai_bench.results.summary import format_value, markdown_table
@@ -155,6 +156,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "report-costs": report_tables.costs,
     "report-benchmarks": functools.partial(benchmarks, report_tables.BENCHMARK_FILES),
     "training-benchmarks": functools.partial(benchmarks, report_tables.TRAINING_BENCHMARK_FILES),
+    "trained-systems": training_tables.systems,
+    "trained-fusion": training_tables.fusion,
+    "model-card": training_tables.model_card,
 }
 """What may stand after `table:` in a marker."""
 

@@ -51,6 +51,13 @@ _COMPONENTS = [
     ),
     (
         "decoder",
+        "class_discs",
+        "decoders.class_discs.decoder:ClassDiscs",
+        "ClassDiscsConfig",
+        "activity and place of each class, the disc that is expected to agree best",
+    ),
+    (
+        "decoder",
         "peak_regions",
         "decoders.peak_regions:PeakRegions",
         "PeakRegionsConfig",

@@ -37,12 +37,15 @@ class SphereSpec:
     Attributes:
         representation: what the numbers are: `steered_power` (D = 1, in [-1, 1]; 1 is a lone plane wave) or
             `embedding` (learned).
+        class_maps: whether the last K channels, one for each class, are no features but maps in [-1, 1] of
+            where that class would be: a decoder may begin with them.
     """
 
     representation: str
     channels: int
     height: int
     width: int
+    class_maps: bool = False
 
 
 @dataclass(frozen=True)

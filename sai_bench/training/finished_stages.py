@@ -14,7 +14,7 @@ from sai_bench.networks import DETECTOR_KINDS
 from sai_bench.stages.keys import component_identity, library_versions, recording_identity
 
 if TYPE_CHECKING:
-    from sai_bench.spec import Spec, TrainingStage
+    from sai_bench.spec import ComponentSpec, Spec, TrainingStage
     from sai_bench.training.stage_data import StageData
 
 _RESULT = "result.json"
@@ -98,10 +98,15 @@ def determining_parts(
         "stage": declared,
         "weights": sha256_of(weights) if weights else spec.seed,
         "seed": seed,
-        "components": [component_identity(getattr(system, kind)) for kind in DETECTOR_KINDS],
+        "components": [_identity_in_training(getattr(system, kind)) for kind in DETECTOR_KINDS],
         "microphones": system.microphones,
         "training": online if stage.settings.sampling.online else [*map(recording_identity, data.training)],
         "validation": [*map(recording_identity, data.validation)],
         "libraries": library_versions(),
         "code": code_fingerprint("sai_bench.training.loop", "sai_bench.training.segments"),
     }
+
+
+def _identity_in_training(component: ComponentSpec) -> dict:
+    irrelevant = component.config.after_training
+    return {key: value for key, value in component_identity(component).items() if key not in irrelevant}

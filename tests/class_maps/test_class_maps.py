@@ -11,7 +11,7 @@ from sai_bench.detector import check_candidates
 from sai_bench.errors import WiringError
 from sai_bench.interfaces import CandidateSpec, SphereSpec
 from sai_bench.sphere import angle_between_deg, grid_directions, unit_vectors
-from sai_bench_builtin.configs.decoder import ClassMapsConfig
+from sai_bench_builtin.configs.class_maps import ClassMapsConfig
 from sai_bench_builtin.decoders.class_maps import ClassMaps
 from sai_bench_builtin.decoders.class_maps.network import MapLogits
 from sai_bench_builtin.decoders.class_maps.regions import cell_vectors
@@ -42,9 +42,7 @@ class GivenMaps(nn.Module):
 
     def __init__(self, activity, maps):
         super().__init__()
-        self.given = MapLogits(
-            activity, maps, torch.ones(len(maps), HEIGHT, WIDTH), torch.zeros(len(maps), 18, 36, 8)
-        )
+        self.given = MapLogits(activity, maps, torch.zeros(len(maps), 18, 36, 8))
 
     def forward(self, sphere):
         return self.given
@@ -58,7 +56,7 @@ def decoder_of(events, **keys):
         for kind, one in happening:
             activity[frame, kind] = HEARD
             maps[frame, kind] = torch.maximum(maps[frame, kind], one)
-    decoder = built(**{"score": "derived", **keys})
+    decoder = built(**{"score": "derived", "initial_sharpness": 1, **keys})
     decoder.network = GivenMaps(activity, maps)
     return decoder
 
@@ -146,6 +144,21 @@ def test_the_most_probable_candidates_are_kept():
     events = [(kind, blob(25 * kind - 160, 0, height=kind / 3)) for kind in range(13)]
     candidates = candidates_of([events], candidates=4)
     assert sorted(kind for kind, _, _ in strong(candidates)) == [9, 10, 11, 12]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("batch", "frames"), [(0, 3), (2, 0)])
+def test_no_frames_have_no_candidates(batch, frames):
+    for keys in ({}, {"smoothing_frames": 2, "activity_smoothing_frames": 1}):
+        candidates = built(**keys)(sphere_features(batch, frames))
+        check_candidates(candidates, (batch, frames), "class_maps")
+
+
+@torch.no_grad()
+def test_the_sharpness_makes_masks_of_probabilities():
+    plain = candidates_of([[(5, blob(0, 0))]]).mask_logits[0, 0, 0].sigmoid()
+    sharp = candidates_of([[(5, blob(0, 0))]], initial_sharpness=2.5).mask_logits[0, 0, 0].sigmoid()
+    assert torch.allclose(sharp, plain**2.5, atol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------------------- #

@@ -9,7 +9,7 @@ import torch
 from sai_bench.interfaces import SphereSpec
 from sai_bench.training.mask_sets import EMPTY
 from sai_bench.training.targets import MaskTargets
-from sai_bench_builtin.configs.decoder import ClassMapsConfig, ClassMapsLosses
+from sai_bench_builtin.configs.class_maps import ClassMapsConfig, ClassMapsLosses
 from sai_bench_builtin.decoders.class_maps import ClassMaps
 from sai_bench_builtin.decoders.class_maps import losses as terms
 

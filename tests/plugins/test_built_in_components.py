@@ -68,7 +68,7 @@ def test_registration_names_the_module_that_defines_the_class(component):
 @each_built_in
 def test_keys_that_the_config_singles_out_exist(component):
     model = component.load_config()
-    assert model.not_in_weights <= model.model_fields.keys()
+    assert model.not_in_weights | model.after_training <= model.model_fields.keys()
     assert model.as_inference <= model.model_fields.keys() & InferenceSettings.model_fields.keys()
     assert all(model.model_fields[key].default is None for key in model.as_inference)
 

@@ -73,8 +73,11 @@ class GivenMasks(nn.Module):
         return self.logits, torch.zeros(len(spectra), self.logits.shape[1] // 5, 8)
 
 
-def with_masks(backbone, logits):
-    backbone.encoder = GivenMasks(logits)
+def with_masks(backbone, logits, class_logits=None):
+    """A backbone whose masks are given, and those of the classes, too; they are 0.5 otherwise."""
+    if class_logits is None:
+        class_logits = torch.zeros(*logits.shape[:3], 13)
+    backbone.encoder = GivenMasks(torch.cat([logits, class_logits], dim=3))
     return backbone
 
 
@@ -176,6 +179,51 @@ def test_a_moving_source_is_followed_from_frame_to_frame():
         assert angle_between_deg(*peak_direction(power), *place) < 10
 
 
+@torch.no_grad()
+def test_the_last_channels_are_the_steered_maps_of_the_class_masks_as_they_are():
+    backbone, x, array = built(), spectra(frames=15, batch=2), mic_array("open")
+    maps = backbone.steered_maps(x, array)
+    embedding = backbone(x, array)
+
+    assert maps.shape == (2, 3, 3 + 13, 18, 36)
+    assert embedding.shape == (2, 3, 8 + 13, 18, 36)
+    assert embedding[:, :, 8:].equal(maps[:, :, 3:])
+    assert maps.abs().max() <= 1
+
+
+@torch.no_grad()
+def test_a_class_mask_shows_where_its_class_comes_from():
+    array, backbone = mic_array("open"), built()
+    low, high = plane_wave(array, 90, 0), plane_wave(array, -45, 30, seed=1)
+    groups = len(backbone.groups_hz)
+    of_classes = torch.full((1, 5, groups, 13), -20.0)
+    of_classes[:, :, :15, 4] = 20
+    of_classes[:, :, 25:, 12] = 20
+
+    backbone = with_masks(backbone, torch.zeros(1, 5, groups, 3), of_classes)
+    seen = backbone(torch.where(torch.arange(257) < 80, low, high)[None], array)[0, 0, -13:].numpy()
+
+    assert angle_between_deg(*peak_direction(seen[4]), 90, 0) < 10
+    assert angle_between_deg(*peak_direction(seen[12]), -45, 30) < 10
+    assert np.abs(np.delete(seen, [4, 12], axis=0)).max() < 1e-3
+
+
+@torch.no_grad()
+def test_without_class_masks_there_is_the_embedding_alone():
+    backbone = built(class_masks=False)
+
+    assert backbone(spectra(), mic_array()).shape == (1, 2, 8, 18, 36)
+    assert backbone.steered_maps(spectra(), mic_array()).shape == (1, 2, 3, 18, 36)
+    assert all(layer.out_features == 3 for layer in backbone.encoder.to_masks)
+
+
+def test_class_masks_begin_with_the_whole_spectrum():
+    bands = built().encoder.bands
+    assert bands.shape[1] == 3 + 13
+    assert (bands[:, 3:] == bands[:, :1]).all()
+    assert bands[:, 1].min() < 0 < bands[:, 1].max()  # a band of the filter bank
+
+
 # ---------------------------------------------------------------------------------------------------------- #
 # What must not matter
 
@@ -208,7 +256,7 @@ def test_chosen_frames_are_those_of_all_frames():
 
     some = backbone(x, mic_array("open"), frames=chosen)
 
-    assert some.shape == (2, 3, 8, 18, 36)
+    assert some.shape == (2, 3, 21, 18, 36)
     assert torch.allclose(some, backbone(x, mic_array("open"))[:, chosen], atol=1e-5)
 
 
@@ -225,8 +273,8 @@ def test_segments_of_a_batch_do_not_mix_and_the_last_label_frame_may_be_partial(
 @torch.no_grad()
 def test_one_set_of_weights_serves_any_array():
     backbone = built(most_pairs=20)
-    assert backbone(spectra(32), em32_array()).shape == (1, 2, 8, 18, 36)
-    assert backbone(spectra(4), mic_array()).shape == (1, 2, 8, 18, 36)
+    assert backbone(spectra(32), em32_array()).shape == (1, 2, 21, 18, 36)
+    assert backbone(spectra(4), mic_array()).shape == (1, 2, 21, 18, 36)
     assert not any("table" in name for name in backbone.state_dict())
 
 
@@ -252,7 +300,7 @@ def test_the_seed_decides_the_weights_and_every_weight_learns():
 
     one(spectra(frames=50), mic_array("open")).square().sum().sqrt().backward()
     backbone = built(seed=4)
-    weights = torch.randn(8, 18, 36, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(21, 18, 36, generator=torch.Generator().manual_seed(0))
     (backbone(spectra(frames=50), mic_array("open")) * weights).sum().backward()
 
     silent = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
@@ -297,7 +345,10 @@ def test_maps_go_on_across_seam_and_poles():
 
 
 def test_it_promises_an_embedding_of_a_complex_spectrum():
-    assert SteeredMasksConfig().output(FEATURES) == SphereSpec("embedding", 48, 20, 40)
+    promised = SteeredMasksConfig().output(FEATURES)
+    assert promised == SphereSpec("embedding", 48 + 13, 20, 40, class_maps=True)
+    promised = SteeredMasksConfig(class_masks=False).output(FEATURES)
+    assert promised == SphereSpec("embedding", 48, 20, 40, class_maps=False)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +371,7 @@ def test_features_that_do_not_fit_are_refused(keys, changes, message):
     [
         ({"grid_height": 7}, "does not divide 180"),
         ({"grid_width": 45}, "odd"),
+        ({"statistics_frames": (1, -1)}, "statistics_frames.1\n.*greater than or equal to 0"),
         ({"sphere_kernel": 4}, "is even; choose 3 or 5"),
         ({"depthwise_kernel": (3, 4)}, "is even"),
         ({"min_hz": 5000, "max_hz": 4000}, "not below"),

@@ -125,6 +125,28 @@ def test_what_is_trained_is_reused_before_recordings_are_looked_at(small, sai_be
     assert not (cache / "label_masks").exists()
 
 
+def test_keys_that_only_matter_after_training_neither_train_anew_nor_make_weights_unfit(
+    small, sai_bench, tmp_path
+):
+    tree = yaml.safe_load(small.spec.read_text())
+    tree["system"]["decoder"] = {"use": "class_discs", "upsampling": 2, "hidden_channels": 8}
+    tree["training"] = {"first": {"steps": 1, "batch_segments": 2, "segment_s": 0.5}}
+    (tmp_path / "discs.yaml").write_text(yaml.safe_dump(tree))
+
+    def run(command, *arguments, **keys):
+        changes = [f"--set=system.decoder.{key}={value}" for key, value in keys.items()]
+        cache = [] if command == "load" else ["--cache", tmp_path / "cache"]
+        done = sai_bench(command, tmp_path / "discs.yaml", *arguments, *changes, *cache)
+        assert done.code == 0, done.err
+        return done.err
+
+    run("export-weights", tmp_path / "exported.safetensors", smoothing_frames=3)
+
+    assert "train first: 1 steps reused" in run("train", smoothing_frames=2, candidates=4)
+    run("load", tmp_path / "exported.safetensors", candidates=5)
+    assert "train first: 1 steps reused" not in run("train", hidden_channels=9)
+
+
 def test_exported_weights_are_the_trained_ones_fit_and_replace_the_training(small, sai_bench, tmp_path):
     file = tmp_path / "exported.safetensors"
     assert sai_bench("export-weights", small.spec, file, "--cache", small.cache).code == 0

@@ -6,12 +6,15 @@ microphone arrays", PhD thesis, Brown University, 2000.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from sai_bench.interfaces import Backbone, FeatureSpec
 from sai_bench.sphere import FRAMES_PER_S, ArrayGeometry, grid_directions, unit_vectors
+from sai_bench_builtin.backbones.array_memory import ArrayMemory
 from sai_bench_builtin.backbones.steering import steering_vectors
 from sai_bench_builtin.configs.backbone import SteeredPowerConfig
 
@@ -20,8 +23,6 @@ _TABLE_BYTES = 256 * 2**20
 
 _BEAM_BYTES = 64 * 2**20
 """Size of the beams that are held at once."""
-
-_ARRAYS_REMEMBERED = 4
 
 _STEADY_SHARE = 0.03
 """What sound that does not rise counts, so that a steady source is still found where nothing rises."""
@@ -53,7 +54,9 @@ class SteeredPower(Backbone):
         self.memory = round(config.onset_memory_s * features.sample_rate_hz / features.hop_samples)
         azimuth, elevation = grid_directions(config.grid_height, config.grid_width)
         self.directions = unit_vectors(azimuth[None, :], elevation[:, None]).reshape(-1, 3)
-        self._steering: dict[tuple, _Steering] = {}
+        self._steering_of = ArrayMemory(
+            functools.partial(_Steering, directions=self.directions, frequencies_hz=self.frequencies_hz)
+        )
 
     def __call__(self, features: torch.Tensor, array: ArrayGeometry) -> torch.Tensor:
         """Return steered power maps.
@@ -97,14 +100,6 @@ class SteeredPower(Backbone):
         missing = -spectra.shape[2] % self.hops_per_frame
         spectra = F.pad(spectra, (0, 0, 0, missing)).unflatten(2, (-1, self.hops_per_frame))
         return spectra.permute(0, 2, 4, 1, 3).flatten(0, 1)
-
-    def _steering_of(self, array, device):
-        key = (array.positions_m.tobytes(), array.baffle, str(device))
-        if key not in self._steering:
-            if len(self._steering) >= _ARRAYS_REMEMBERED:
-                self._steering.pop(next(iter(self._steering)))
-            self._steering[key] = _Steering(array, self.directions, self.frequencies_hz, device)
-        return self._steering[key]
 
 
 class _Steering:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+import math
+from bisect import bisect_left
+from itertools import accumulate, pairwise, starmap
 from operator import floordiv, mul
 from typing import Literal
 
@@ -161,6 +163,31 @@ class ConvNextSphericalConfig(BackboneConfig):
     """What tells the attention a token's frequency, besides the encoder's features: nothing, sines and
     cosines of it, or those as a start for learning."""
 
+    steered_bands: int = Field(0, ge=0, le=64)
+    """Bands of frequency that give a steered map each (SRP-PHAT, in [-1, 1], from the array's geometry). A
+    learned linear map adds those of a direction to its embedding. Not in the report; 0: none. They need the
+    front end `stft_log_magnitude_phase`."""
+
+    steered_min_hz: float = Field(300.0, ge=0)
+    """Lowest frequency of the first band, in Hz."""
+
+    steered_max_hz: float = Field(9000.0, gt=0)
+    """Highest frequency of the last band, in Hz, or half the sample rate if that is lower. Bands are equally
+    wide on the mel scale, as sounds differ most in the lower kilohertz, and a wide band high up averages its
+    grating lobes away."""
+
+    steered_gain: float = Field(4.0, gt=0, le=100)
+    """What the learned factor of each steered map begins with; the maps are mostly near 0."""
+
+    @model_validator(mode="after")
+    def _steered_bands_are_not_empty(self) -> ConvNextSphericalConfig:
+        if self.steered_min_hz >= self.steered_max_hz:
+            raise ValueError(
+                f"steered_min_hz = {self.steered_min_hz:g} is not below steered_max_hz = "
+                f"{self.steered_max_hz:g}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _stem_skips_nothing(self) -> ConvNextSphericalConfig:
         for axis, kernel, stride in zip(
@@ -178,7 +205,7 @@ class ConvNextSphericalConfig(BackboneConfig):
 
         Raises:
             WiringError: the number of channels is not known or they are complex, encoder frames do not fill
-                label frames, or there are too few bins.
+                label frames, there are too few bins, or no phases for steered maps.
         """
         if features.channels is None or features.representation == "complex_spectrum":
             raise WiringError(
@@ -193,6 +220,8 @@ class ConvNextSphericalConfig(BackboneConfig):
                 f"{self.frequency_strides()[-1]} bins. Raise n_fft of the front end or lower stem_stride or "
                 "downsampling_strides."
             )
+        if self.steered_bands:
+            self.steered_bins(features)
         return SphereSpec("embedding", self.embedding_channels, self.grid_height, self.grid_width)
 
     def frames_per_label_frame(self, features: FeatureSpec) -> tuple[int, ...]:
@@ -211,6 +240,44 @@ class ConvNextSphericalConfig(BackboneConfig):
                     "downsampling_strides."
                 )
         return tuple(int(hops) // stride for stride in self.time_strides()[1:])
+
+    def steered_bins(self, features: FeatureSpec) -> tuple[range, ...]:
+        """Return the frequency bins of each steered band: neighbours, equally wide on the mel scale.
+
+        Raises:
+            WiringError: the features hold no phases of single microphones or of one only, or a band holds no
+                bin.
+        """
+        if features.representation != "log_magnitude_phase":
+            raise WiringError(
+                "convnext_spherical with steered_bands needs features that hold the phase of each microphone "
+                f"(representation 'log_magnitude_phase'), got '{features.representation}'. Use the front end "
+                "'stft_log_magnitude_phase' or set steered_bands to 0."
+            )
+        if features.channels < 6:
+            raise WiringError(
+                "convnext_spherical with steered_bands needs at least 2 microphones, got features of "
+                f"{features.channels} channels. Set system.front_end.microphones or set steered_bands to 0."
+            )
+        spacing_hz = features.sample_rate_hz / features.n_fft
+        top_hz = min(self.steered_max_hz, features.sample_rate_hz / 2)
+        # Neither at 0 Hz nor at half the sample rate does a phase say anything.
+        inside = [
+            f
+            for f in range(1, min(features.bins, features.n_fft // 2))
+            if self.steered_min_hz <= f * spacing_hz <= top_hz
+        ]
+        lowest, highest = _mel(self.steered_min_hz), _mel(top_hz)
+        places = [self.steered_bands * (_mel(f * spacing_hz) - lowest) / (highest - lowest) for f in inside]
+        starts = [bisect_left(places, band) for band in range(self.steered_bands)]
+        if len({*starts, len(inside)}) <= self.steered_bands:
+            raise WiringError(
+                f"convnext_spherical: not every one of {self.steered_bands} steered bands in "
+                f"{self.steered_min_hz:g} ... {top_hz:g} Hz holds a frequency bin; the bins are "
+                f"{spacing_hz:g} Hz apart. Lower steered_bands, widen steered_min_hz ... steered_max_hz or "
+                "raise n_fft of the front end."
+            )
+        return tuple(starmap(range, pairwise(inside[0] + start for start in (*starts, len(inside)))))
 
     def time_strides(self) -> tuple[int, ...]:
         """Return over how many STFT frames neighbouring frames of each stage stride."""
@@ -237,3 +304,8 @@ class ConvNextSphericalConfig(BackboneConfig):
         return tuple(
             accumulate((stride[axis] for stride in self.downsampling_strides), floordiv, initial=size)
         )
+
+
+def _mel(frequency_hz: float) -> float:
+    """Return a frequency on the mel scale (O'Shaughnessy, "Speech Communication", 1987)."""
+    return 2595 * math.log10(1 + frequency_hz / 700)

@@ -6,11 +6,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sai_bench.config import DecoderConfig, LossConfig
+from sai_bench.config import DecoderConfig
 from sai_bench.errors import WiringError
-from sai_bench.grid import CLASSES, check_grid
+from sai_bench.grid import CLASSES
 from sai_bench.interfaces import CandidateSpec, SphereSpec
+from sai_bench_builtin.configs.class_maps import ClassDiscsConfig, ClassMapsConfig
 from sai_bench_builtin.configs.mask_query_losses import MaskQueriesLosses
+
+__all__ = ["ClassDiscsConfig", "ClassMapsConfig", "MaskQueriesConfig", "PeakRegionsConfig"]
 
 
 class PeakRegionsConfig(DecoderConfig):
@@ -167,107 +170,3 @@ class MaskQueriesConfig(DecoderConfig):
                 "'peak_regions'."
             )
         return CandidateSpec(self.queries, self.queries, sphere.height, sphere.width)
-
-
-class ClassMapsLosses(LossConfig):
-    """Weights of the losses of `class_maps`; 0 leaves one out.
-
-    Maps are learned where their class sounds. Class-agnostic targets: the classes' maps together (the log of
-    the sum of their odds) learn the union of all regions, and any region makes a candidate's score good.
-    """
-
-    activity: float = Field(2.0, ge=0)
-    """Binary cross entropy of whether each class sounds."""
-
-    map: float = Field(1.0, ge=0)
-    """Binary cross entropy of each cell of a map, weighted by |target - probability|^map_exponent and
-    divided by the sum of the targets."""
-
-    map_exponent: float = Field(1.0, ge=0, le=4)
-    """How much the cells count that are right already; 0: like all others."""
-
-    place: float = Field(0.5, ge=0)
-    """Cross entropy of the map's softmax with its target: which cells, whatever the level."""
-
-    dice: float = Field(0.0, ge=0)
-    """Dice loss of a map."""
-
-    shape: float = Field(1.5, ge=0)
-    """1 - soft IoU of mask and target, both scaled to peak 1 as the June metric does; this alone teaches the
-    sharpness of masks."""
-
-    score: float = Field(0.5, ge=0)
-    """Cross entropy of the scores with the soft IoU of the masks; only with `score: learned`."""
-
-
-class ClassMapsConfig(DecoderConfig):
-    """Activity and map of each class; candidates are the peaks of the maps with the regions around them."""
-
-    learned = True
-    losses = ClassMapsLosses
-
-    upsampling: int = Field(3, ge=1, le=12)
-    """How many times as fine as the backbone's grid the maps are; the result must divide 180 x 360."""
-
-    hidden_channels: int = Field(64, ge=1, le=4096)
-    """Channels between the sphere features and the maps."""
-
-    initial_logit: float = Field(-3.0, ge=-10, le=0)
-    """Logit that maps, activity and scores begin with: most cells are empty."""
-
-    initial_sharpness: float = Field(1.5, ge=0.5, le=4)
-    """A mask's energy is the map's probability to the power of a learned sharpness, which begins with this.
-    A map that is unsure of the place is wide; the best mask is not as wide."""
-
-    peaks_per_class: int = Field(2, ge=1, le=8)
-    """Most regions of one class in a frame."""
-
-    candidates: int = Field(8, ge=1, le=64)
-    """Most regions in a frame, the most probable ones."""
-
-    min_separation_deg: float = Field(25.0, gt=0, le=180)
-    """Least angle between two peaks of one class in a frame, in degrees; the lower one is dropped."""
-
-    least_share: float = Field(0.3, ge=0, le=1)
-    """A further peak of a class needs at least this share of the probability of its highest one."""
-
-    region_radius_deg: float = Field(30.0, gt=0, le=180)
-    """Cells further than this from the peak lie outside the region, in degrees."""
-
-    score: Literal["learned", "derived"] = "learned"
-    """`learned`: predicts the soft IoU of the mask. `derived`: probability of the class times height of the
-    peak."""
-
-    smoothing_frames: int = Field(0, ge=0, le=50)
-    """Label frames (0.1 s) on either side over which maps are averaged after training; `context_s` of the
-    inference should be at least as long."""
-
-    smoothing_speed_deg_per_s: float = Field(60.0, ge=0, le=360)
-    """Sources that move around the array at up to this speed are followed while averaging."""
-
-    activity_smoothing_frames: int = Field(0, ge=0, le=50)
-    """Label frames on either side over which the logits of class activity are averaged after training."""
-
-    def output(self, sphere: SphereSpec) -> CandidateSpec:
-        """Return the candidates, each with its own mask.
-
-        Raises:
-            WiringError: the features on the sphere are not learned ones, or the maps do not fit the image.
-        """
-        if sphere.representation != "embedding":
-            raise WiringError(
-                f"class_maps needs sphere features of representation 'embedding', got "
-                f"'{sphere.representation}'. Use a backbone such as 'steered_masks', or the decoder "
-                "'peak_regions'."
-            )
-        height, width = sphere.height * self.upsampling, sphere.width * self.upsampling
-        try:
-            check_grid(height, width)
-        except ValueError as error:
-            raise WiringError(
-                f"class_maps: upsampling = {self.upsampling} makes maps of {height} x {width} cells of the "
-                f"backbone's {sphere.height} x {sphere.width}, which do not divide 180 x 360. Choose another "
-                "upsampling or another grid."
-            ) from error
-        candidates = min(self.candidates, self.peaks_per_class * CLASSES)
-        return CandidateSpec(candidates, candidates, height, width)

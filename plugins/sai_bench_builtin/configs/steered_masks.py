@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, field_validator, model_validator
 
 from sai_bench.config import BackboneConfig
 from sai_bench.errors import WiringError
-from sai_bench.grid import FRAMES_PER_S
+from sai_bench.grid import CLASSES, FRAMES_PER_S
 from sai_bench.interfaces import FeatureSpec, SphereSpec
 from sai_bench_builtin.configs.backbone_sizes import (
     Count,
@@ -34,10 +36,14 @@ class SteeredMasksConfig(BackboneConfig):
     """Columns of the grid; even, must divide 360."""
 
     embedding_channels: int = Field(48, ge=1, le=1024)
-    """Numbers per direction of the result, and in the blocks on the sphere."""
+    """Numbers per direction of the embedding, and in the blocks on the sphere."""
 
     masks: int = Field(32, ge=1, le=512)
     """Masks that are learned; each gives a map of its own."""
+
+    class_masks: bool = True
+    """One more mask for each class, whose map is passed on beside the embedding as it is
+    (`SphereSpec.class_maps`): class by class, a decoder begins with steered power."""
 
     min_hz: float = Field(100.0, ge=0)
     """Lowest frequency used, in Hz."""
@@ -81,6 +87,10 @@ class SteeredMasksConfig(BackboneConfig):
 
     context_kernel: OddSide = Field(5, ge=1, le=63)
     """Label frames that each of these sees; odd."""
+
+    statistics_frames: tuple[Annotated[int, Field(ge=0, le=50)], ...] = Field((1, 5), max_length=8)
+    """What is heard shows in the mean and the deviation of each bin's level over this many label frames on
+    either side; empty: only the convolutions tell."""
 
     map_gain: float = Field(4.0, gt=0, le=100)
     """What the learned factor of each steered map begins with; the maps lie in [-1, 1], mostly near 0."""
@@ -137,7 +147,8 @@ class SteeredMasksConfig(BackboneConfig):
                 f"{self.max_hz:g} Hz; the bins are {features.sample_rate_hz / features.n_fft:g} Hz apart and "
                 f"end at {features.sample_rate_hz / 2:g} Hz. Widen min_hz ... max_hz or raise n_fft."
             )
-        return SphereSpec("embedding", self.embedding_channels, self.grid_height, self.grid_width)
+        channels = self.embedding_channels + CLASSES * self.class_masks
+        return SphereSpec("embedding", channels, self.grid_height, self.grid_width, self.class_masks)
 
     def hops_per_frame(self, features: FeatureSpec) -> int:
         """Return how many STFT frames a label frame of 0.1 s holds.

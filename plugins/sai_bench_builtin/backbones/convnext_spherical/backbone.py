@@ -10,6 +10,7 @@ from sai_bench.sphere import ArrayGeometry
 from sai_bench_builtin.backbones.convnext_spherical.attention import SphericalCrossAttention
 from sai_bench_builtin.backbones.convnext_spherical.encoder import ConvNextEncoder
 from sai_bench_builtin.backbones.convnext_spherical.label_windows import average
+from sai_bench_builtin.backbones.convnext_spherical.steered_maps import SteeredEmbedding
 from sai_bench_builtin.configs.backbone import ConvNextSphericalConfig
 
 _QUERY_STD = 0.02
@@ -26,7 +27,8 @@ class ConvNextSpherical(nn.Module, Backbone):
     blocks have such a network; it names none). The default averages first, which is cheaper and not the same.
 
     Encoder frame t stands for the time of the first STFT frame under it, t * time stride * hop. Nothing here
-    convolves over the sphere, so there is no seam: cells are told apart by their queries only.
+    convolves over the sphere, so there is no seam: cells are told apart by their queries only, and with
+    `steered_bands`, which the report does not have, by steered maps that are added to the sum.
     """
 
     def __init__(self, config: ConvNextSphericalConfig, features: FeatureSpec):
@@ -56,16 +58,20 @@ class ConvNextSpherical(nn.Module, Backbone):
             SphericalCrossAttention(channels, tokens, token_bins, config)
             for channels, tokens, token_bins in list(stages)[1:]
         )
+        # Last, so that the other weights of a seed do not depend on it.
+        self.steered = SteeredEmbedding(config, features, self.sphere) if config.steered_bands else None
 
     @property
     def landmarks(self) -> dict[str, tuple[str, str]]:
-        """Return what is worth showing of the inside: the encoder's stages, the queries, the stages' maps."""
+        """Return what is worth showing of the inside: stages, queries, the stages' maps and steered maps."""
         averaged, frames = (", averaged to label frames", "N") if self._averages_first else ("", "T")
         maps = {
             f"stage {stage} map{averaged}": (f"attentions.{stage - 2}", f"B {frames} hw D")
             for stage in (2, 3, 4)
         }
         stages = {f"stage {stage}": (f"encoder.stages.{stage - 1}", "B T F C") for stage in (1, 2, 3, 4)}
+        if self.steered is not None:
+            maps["steered maps"] = ("steered.maps", "B N hw bands")
         return {**stages, "queries": ("queries", "h w D"), **maps}
 
     def compile(self, *args, **kwargs) -> None:
@@ -80,16 +86,19 @@ class ConvNextSpherical(nn.Module, Backbone):
 
         Args:
             features: [B, C, T, F], brought to the type of the weights.
-            array: not used: the network has learned its array.
+            array: the capsules, which only steered maps need: the rest has learned its array.
 
         Returns:
             [B, N, D, h, w]; map n is centred on n/10 s. N is at least the number of label frames that the
             STFT frames fill; what a stage with a shorter time stride hears beyond the others is left out.
 
         Raises:
-            ValueError: C or F is not what the front end promised, or T is too short for one encoder frame.
+            ValueError: C or F is not what the front end promised, or T is too short for one encoder frame;
+                with steered maps, `array` is missing or has another number of capsules.
+            AudioError: with steered maps, the channels are no capsules.
         """
         self._check(features)
+        steered = None if self.steered is None else self.steered(features, array)
         grid = self.queries()
         queries, stages = grid.flatten(0, 1), self.encoder(features.to(grid.dtype))[1:]
         maps = [
@@ -100,6 +109,8 @@ class ConvNextSpherical(nn.Module, Backbone):
         ]
         shared = min(stage_maps.shape[1] for stage_maps in maps)
         sphere = sum(stage_maps[:, :shared] for stage_maps in maps)  # [B, N, G, D]
+        if steered is not None:
+            sphere = sphere + steered[:, :shared]
         return sphere.mT.unflatten(3, grid.shape[:2])
 
     @property

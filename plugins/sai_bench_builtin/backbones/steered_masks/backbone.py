@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 import numpy as np
@@ -11,12 +12,11 @@ from torch import nn
 
 from sai_bench.interfaces import Backbone, FeatureSpec
 from sai_bench.sphere import ArrayGeometry, grid_directions, unit_vectors
-from sai_bench_builtin.backbones.steered_masks.cross_spectra import Steering, cross_spectra, steering_of
+from sai_bench_builtin.backbones.array_memory import ArrayMemory
+from sai_bench_builtin.backbones.steered_masks.cross_spectra import cross_spectra, steering_of
 from sai_bench_builtin.backbones.steered_masks.encoder import MaskEncoder
 from sai_bench_builtin.backbones.steered_masks.sphere_blocks import SphereBlock
 from sai_bench_builtin.configs.backbone import SteeredMasksConfig
-
-_ARRAYS_REMEMBERED = 4
 
 _MASS_FLOOR = 0.02
 """What an empty mask is taken to let through of each bin: it then gives a map near 0, not noise."""
@@ -36,6 +36,8 @@ class SteeredMasks(nn.Module, Backbone):
     Nothing learned depends on the array: it is given with each call, and its geometry is in a only. For a
     sum over bins around a label frame, masks and cross-spectra are summed per label frame first, then over
     neighbouring label frames, and only the sums are projected: one product with a constant matrix.
+
+    With `class_masks`, the last K masks are one for each class, and their maps the result's last channels.
     """
 
     chooses_frames: ClassVar[bool] = True
@@ -73,10 +75,18 @@ class SteeredMasks(nn.Module, Backbone):
             for _ in range(config.sphere_blocks)
         )
         self.norm = nn.LayerNorm(config.embedding_channels)
+        self.heard = nn.Linear(config.context_channels, config.embedding_channels)
         sine = torch.from_numpy(np.sin(np.radians(elevation))).float()
         position = torch.stack([sine, sine.square()])[:, :, None].expand(-1, -1, config.grid_width)
         self.register_buffer("position", position.contiguous(), persistent=False)
-        self._steering: dict[tuple, Steering] = {}
+        self._steering_of = ArrayMemory(
+            functools.partial(
+                steering_of,
+                directions=self.directions,
+                groups_hz=list(self.groups_hz),
+                most_pairs=config.most_pairs,
+            )
+        )
 
     def compile(self, *args, **kwargs) -> None:
         """Compile the learned blocks in place (arguments as for `torch.compile`); the rest stays as is."""
@@ -95,17 +105,20 @@ class SteeredMasks(nn.Module, Backbone):
             frames: [n] label frames that are wanted; None: all.
 
         Returns:
-            [B, n, D, h, w]; n = T / (STFT frames per label frame), rounded up, without `frames`.
+            [B, n, C, h, w] as the config's output says; n = T / (STFT frames per label frame), rounded up,
+            without `frames`.
 
         Raises:
             ValueError: there are fewer than two microphones, or not as many as capsules.
         """
         maps, context = self._maps_and_context(features, array, frames)
-        x = self._read(maps.flatten(0, 1), context.flatten(0, 1))
-        return x.unflatten(0, (len(features), -1))
+        maps, context = maps.flatten(0, 1), context.flatten(0, 1)
+        embedding = self._read(maps[:, : self.config.masks], context)
+        of_classes = maps[:, self.config.masks :].to(embedding.dtype)
+        return torch.cat([embedding, of_classes], dim=1).unflatten(0, (len(features), -1))
 
     def steered_maps(self, features: torch.Tensor, array: ArrayGeometry) -> torch.Tensor:
-        """Return the maps of all masks in all label frames, [B, N, masks, h, w] in [-1, 1], for a look."""
+        """Return the maps of all masks in all label frames, [B, N, D, h, w] in [-1, 1], for a look."""
         return self._maps_and_context(features, array, None)[0]
 
     def _maps_and_context(self, features, array, frames):
@@ -141,14 +154,16 @@ class SteeredMasks(nn.Module, Backbone):
         return (distance.abs() <= self.config.pooling_frames).float()
 
     def _read(self, maps, context):
-        """Return the embedding [n, C, h, w] of maps [n, D, h, w] and context [n, channels]."""
+        """Return the embedding [n, C, h, w] of maps [n, masks, h, w] and context [n, channels]."""
         dtype = self.mix.weight.dtype
         position = self.position.expand(len(maps), -1, -1, -1)
         seen = torch.cat([maps.to(dtype) * self.gain, position.to(dtype)], dim=1)
         x = self.mix(seen.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         for block in self.blocks:
             x = block(x, context)
-        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        # What is heard is the same in all directions: said once more, so that it need not survive the norm.
+        x = self.norm(x.permute(0, 2, 3, 1)) + self.heard(context)[:, None, None]
+        return x.permute(0, 3, 1, 2)
 
     def _check(self, features, array):
         microphones = features.shape[1]
@@ -158,13 +173,3 @@ class SteeredMasks(nn.Module, Backbone):
             )
         if microphones < 2:
             raise ValueError(f"steered_masks needs at least 2 microphones, got {microphones}")
-
-    def _steering_of(self, array, device):
-        key = (array.positions_m.tobytes(), array.baffle, str(device))
-        if key not in self._steering:
-            if len(self._steering) >= _ARRAYS_REMEMBERED:
-                self._steering.pop(next(iter(self._steering)))
-            self._steering[key] = steering_of(
-                array, self.directions, list(self.groups_hz), self.config.most_pairs, device
-            )
-        return self._steering[key]

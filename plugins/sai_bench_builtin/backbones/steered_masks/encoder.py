@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sai_bench.sphere import CLASSES
 from sai_bench_builtin.configs.backbone import SteeredMasksConfig
 
 _EPSILON = 1e-6
@@ -14,6 +17,7 @@ _INITIAL_SCALE = 0.2
 _LEVEL_FLOOR = 1e-6
 _LEVEL_SLOPE = 0.25
 """Natural logarithms of powers, full scale to silence, times this are a few units wide."""
+_VARIANCE_FLOOR = 1e-4
 _BAND_WIDTHS = (0.1, 0.2, 0.4)
 """Widths of the bands that masks begin with, as shares of the spectrum."""
 _BAND_EDGE = 0.03
@@ -60,19 +64,26 @@ class MaskEncoder(nn.Module):
             for width, depth in zip(widths, config.stage_depths, strict=True)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width, _EPSILON) for width in widths)
-        self.to_masks = nn.ModuleList(nn.Linear(width, config.masks) for width in widths)
-        self.bands = nn.Parameter(_bands(groups, config.masks))
+        masks = config.masks + CLASSES * config.class_masks
+        self.to_masks = nn.ModuleList(nn.Linear(width, masks) for width in widths)
+        self.bands = nn.Parameter(_initial_masks(groups, config.masks, masks))
         tokens = groups
         for stride in config.downsampling_strides:
             tokens = -(-tokens // stride[1])
         self.pool = nn.Linear(tokens * widths[-1], config.context_channels)
-        self.context_to_masks = nn.Linear(config.context_channels, config.masks)
+        self.context_to_masks = nn.Linear(config.context_channels, masks)
         self.context = nn.Sequential(
             *[
                 _TimeBlock(config.context_channels, config.context_kernel)
                 for _ in range(config.context_blocks)
             ]
         )
+        self.statistics = None
+        if config.statistics_frames:
+            self.statistics = LevelStatistics(
+                groups * config.bins_per_group, hops_per_frame, config.statistics_frames
+            )
+            self.from_statistics = nn.Linear(self.statistics.size, config.context_channels)
         self.apply(_initialise)
 
     def forward(self, spectra: torch.Tensor, cross: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,16 +109,60 @@ class MaskEncoder(nn.Module):
         pooled = F.gelu(self.pool(normed.flatten(2)))  # [B, T / stride, C]
         logits = logits + _repeat(self.context_to_masks(pooled)[:, :, None], (stride[0], 1))[:, :time]
         context = pooled.unflatten(1, (-1, self.hops_per_frame // stride[0])).mean(2)
+        if self.statistics is not None:
+            heard = F.gelu(self.from_statistics(self.statistics(spectra).to(context.dtype)))
+            logits = logits + _repeat(self.context_to_masks(heard)[:, :, None], (self.hops_per_frame, 1))
+            context = context + heard
         return logits, self.context(context.transpose(1, 2)).transpose(1, 2)
 
     def _stem(self, spectra, cross):
         """Return [B, T, groups, C] from levels and coherence."""
         dtype = self.stem.weight.dtype
-        power = torch.view_as_real(spectra).square().sum(4).mean(1)
-        levels = _LEVEL_SLOPE * (power + _LEVEL_FLOOR).log()
+        levels = _levels(spectra)
         coherence = cross.unflatten(3, (-1, 2)).square().sum(4).add(_EPSILON).sqrt().mean(3, keepdim=True)
         x = self.stem(levels[:, None].to(dtype)).permute(0, 2, 3, 1)
         return self.stem_norm(x + self.coherence(coherence.to(dtype)))
+
+
+class LevelStatistics(nn.Module):
+    """Mean and deviation of each bin's level around a label frame: what a class sounds like, at a glance.
+
+    A level counts from the mean over the bins of its frame, which is told, too. Convolutions on short kernels
+    take long to learn what these features say at once.
+    """
+
+    def __init__(self, bins: int, hops_per_frame: int, reaches: Sequence[int]):
+        """Prepare.
+
+        Args:
+            bins: F.
+            hops_per_frame: STFT frames in a label frame.
+            reaches: over how many label frames on either side, once for each.
+        """
+        super().__init__()
+        self.hops_per_frame = hops_per_frame
+        self.reaches = tuple(reaches)
+        self.size = len(self.reaches) * (2 * bins + 1)
+
+    def forward(self, spectra: torch.Tensor) -> torch.Tensor:
+        """Return the statistics [B, N, size] of spectra [B, M, T, F], N = T / hops per label frame."""
+        with torch.autocast(spectra.device.type, enabled=False):  # a variance is a difference: float32
+            return self._statistics(spectra)
+
+    def _statistics(self, spectra):
+        levels = _levels(spectra).unflatten(1, (-1, self.hops_per_frame))  # [B, N, H, F]
+        loudness = levels.mean(3, keepdim=True)
+        levels = levels - loudness
+        first, second, loudness = levels.mean(2), levels.square().mean(2), loudness.mean(2)
+        frame = torch.arange(levels.shape[1], device=levels.device)
+        statistics = []
+        for reach in self.reaches:
+            window = ((frame[:, None] - frame).abs() <= reach).to(levels.dtype)
+            window = window / window.sum(1, keepdim=True)
+            mean = window @ first
+            variance = (window @ second - mean.square()).clamp_min(0)
+            statistics += [mean, (variance + _VARIANCE_FLOOR).sqrt(), window @ loudness]
+        return torch.cat(statistics, dim=2)
 
 
 class _Block(nn.Module):
@@ -163,19 +218,25 @@ def _repeat(x, stride):
     return x
 
 
-def _bands(groups, masks):
-    """Return mask logits [groups, masks] to begin with: the whole spectrum, then bands of various widths.
+def _levels(spectra):
+    """Return how loud each bin is, [B, T, F], from spectra [B, M, T, F]: mean power of the microphones."""
+    power = torch.view_as_real(spectra).square().sum(4).mean(1)
+    return _LEVEL_SLOPE * (power + _LEVEL_FLOOR).log()
 
-    So the first maps differ already, as those of a filter bank do, and learning need not begin with telling
-    equal maps apart.
+
+def _initial_masks(groups, bands, masks):
+    """Return mask logits [groups, masks] to begin with: `bands` of a filter bank, then the whole spectrum.
+
+    The bands are the whole spectrum and parts of it of various widths. So the first maps differ already, as
+    those of a filter bank do, and learning need not begin with telling equal maps apart.
     """
     position = (torch.arange(groups) + 0.5) / groups
-    number = torch.arange(1, masks)
+    number = torch.arange(1, bands)
     width = torch.tensor(_BAND_WIDTHS)[number % len(_BAND_WIDTHS)]
-    middle = (number - 0.5) / max(masks - 1, 1)
+    middle = (number - 0.5) / max(bands - 1, 1)
     inside = (width / 2 - (position[:, None] - middle).abs()) / _BAND_EDGE
-    whole = torch.ones(groups, 1)
-    return _BAND_LOGIT * torch.cat([whole, inside.clamp(-1, 1)], dim=1)
+    whole = torch.ones(groups, 1 + masks - bands)
+    return _BAND_LOGIT * torch.cat([whole[:, :1], inside.clamp(-1, 1), whole[:, 1:]], dim=1)
 
 
 def _initialise(module):

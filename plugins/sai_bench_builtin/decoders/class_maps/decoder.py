@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from sai_bench.interfaces import Candidates, Decoder, SphereSpec
 from sai_bench.sphere import CLASSES
 from sai_bench.training.targets import MaskTargets
-from sai_bench_builtin.configs.decoder import ClassMapsConfig, ClassMapsLosses
+from sai_bench_builtin.configs.class_maps import ClassMapsConfig, ClassMapsLosses
 from sai_bench_builtin.decoders.class_maps import losses as terms
 from sai_bench_builtin.decoders.class_maps.network import ClassMapNetwork, MapLogits
 from sai_bench_builtin.decoders.class_maps.regions import OUTSIDE, FoundRegions, cell_vectors, find_regions
-from sai_bench_builtin.decoders.class_maps.smoothing import smooth, smooth_activity
+from sai_bench_builtin.decoders.class_maps.smoothing import smoothed
 
-_OTHER = -30.0
-"""Logit of the classes that a candidate is not."""
+_ALMOST_NOTHING = 1e-6
+"""Energies stay this far below 1, where logits have no end."""
+
+_SHARPNESS_RANGE = 0.4, 5.0
 
 
 class ClassMaps(nn.Module, Decoder):
@@ -40,6 +43,9 @@ class ClassMaps(nn.Module, Decoder):
         self.config = config
         self.grid = (promised.height, promised.width)
         self.network = ClassMapNetwork(config, sphere)
+        self.sharpness = nn.Linear(config.hidden_channels, 1)
+        nn.init.zeros_(self.sharpness.weight)
+        nn.init.constant_(self.sharpness.bias, math.log(config.initial_sharpness))
         self._vectors = cell_vectors(*self.grid)  # no buffer: it stays in float32 when the weights do not
         self.score_head = None
         if config.score == "learned":
@@ -62,12 +68,15 @@ class ClassMaps(nn.Module, Decoder):
             sphere: [B, N, D, h, w] embedding.
         """
         batch = sphere.shape[:2]
-        logits = self._smoothed(self.network(sphere.flatten(0, 1)), batch)
+        logits = self.network(sphere.flatten(0, 1))
+        if not self.frames_are_independent:
+            logits = smoothed(logits, batch, self.config)
         found = self._regions(logits)
+        masks = self._region_masks(logits, found)
         return Candidates(
-            class_logits=self._class_logits(logits, found).unflatten(0, batch),
-            scores=self._scores(logits, found).unflatten(0, batch),
-            mask_logits=found.mask_logits.unflatten(0, batch),
+            class_logits=found.class_logits().unflatten(0, batch),
+            scores=self._scores(logits, found, masks).unflatten(0, batch),
+            mask_logits=masks.unflatten(0, batch),
             mask_of=torch.arange(found.classes.shape[1], device=sphere.device),
         )
 
@@ -84,21 +93,15 @@ class ClassMaps(nn.Module, Decoder):
         masks = targets.masks[self.grid].flatten(0, 1)
         sounds, union = terms.class_targets(classes, masks)
         if targets.class_agnostic:
-            # One map for whatever sounds: the classes' maps together, so that all of them learn.
-            logits = replace(
-                logits,
-                activity=logits.activity.logsumexp(1, keepdim=True),
-                maps=logits.maps.logsumexp(1, keepdim=True),
-            )
-            sounds, union = sounds[:, :1], union[:, :1]
+            logits, sounds, union = logits.of_any_class(), sounds[:, :1], union[:, :1]
         frame, kind = sounds.nonzero(as_tuple=True)
-        parts = {"activity": nn.functional.binary_cross_entropy_with_logits(logits.activity, sounds)}
+        parts = {"activity": F.binary_cross_entropy_with_logits(logits.activity, sounds)}
         heard_maps, wanted = logits.maps[frame, kind], union[frame, kind]
         weighted = {
             "map": lambda: terms.map_loss(heard_maps, wanted, losses.map_exponent),
             "place": lambda: terms.place_loss(heard_maps, wanted),
             "dice": lambda: terms.dice_loss(heard_maps, wanted),
-            "shape": lambda: terms.shape_loss(logits.mask_logits(frame, kind), wanted),
+            "shape": lambda: terms.shape_loss(self._mask_logits(logits, frame, kind), wanted),
         }
         parts |= {name: term() for name, term in weighted.items() if getattr(losses, name)}
         if losses.score and self.score_head is not None:
@@ -114,59 +117,53 @@ class ClassMaps(nn.Module, Decoder):
         with torch.autocast(logits.maps.device.type, enabled=False):
             return find_regions(logits, self._vectors, self.config)
 
-    def _smoothed(self, logits: MapLogits, batch: torch.Size) -> MapLogits:
-        """Return what is left of B segments with N frames after averaging over time."""
-        config = self.config
-        if self.frames_are_independent:
-            return logits
-        activity, maps = logits.activity.unflatten(0, batch), logits.maps
-        if config.smoothing_frames:
-            maps = smooth(
-                activity,
-                maps.unflatten(0, batch),
-                config.smoothing_frames,
-                config.smoothing_speed_deg_per_s,
-            ).flatten(0, 1)
-        activity = smooth_activity(activity, config.activity_smoothing_frames).flatten(0, 1)
-        return replace(logits, activity=activity, maps=maps)
+    def _mask_logits(self, logits: MapLogits, frames: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Return logits [..., h, w] of the energies that maps are as masks: probability ** sharpness.
+
+        Args:
+            logits: of n label frames.
+            frames: [...] which label frames.
+            classes: [...] which classes, broadcast with `frames`.
+        """
+        factor = self.config.upsampling
+        sharpness = self.sharpness(logits.cells.to(self.sharpness.weight.dtype))[..., 0].float()
+        sharpness = sharpness.exp().clamp(*_SHARPNESS_RANGE)
+        sharpness = sharpness.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+        energies = sharpness[frames] * F.logsigmoid(logits.maps[frames, classes])  # logarithms
+        energies = energies.clamp_max(-_ALMOST_NOTHING)
+        return energies - torch.log(-torch.expm1(energies))
+
+    def _region_masks(self, logits: MapLogits, found: FoundRegions) -> torch.Tensor:
+        """Return logits [n, R, h, w] of the regions' masks, OUTSIDE beyond the regions."""
+        masks = self._mask_logits(logits, found.frames, found.classes)
+        return torch.where(found.inside, masks, OUTSIDE)
 
     def _score_loss(self, logits: MapLogits, targets: MaskTargets) -> torch.Tensor:
         """Return how far the scores of the candidates, as they are found now, are from their quality."""
         classes, masks = targets.classes.flatten(0, 1), targets.masks[self.grid].flatten(0, 1)
         with torch.no_grad():
             found = self._regions(logits)
+            own_masks = self._region_masks(logits, found)
             # Without classes, a candidate is good if its mask is that of any region.
             own = torch.zeros_like(found.classes) if targets.class_agnostic else found.classes
-            quality = terms.qualities(found.mask_logits.sigmoid(), own, masks, classes)
-        return terms.quality_loss(self._score_logits(logits, found), quality, found.peaks.isfinite())
+            quality = terms.qualities(own_masks.sigmoid(), own, masks, classes)
+        scores = self._score_logits(logits, found, own_masks)
+        return terms.quality_loss(scores, quality, found.peaks.isfinite())
 
-    def _scores(self, logits: MapLogits, found: FoundRegions) -> torch.Tensor:
+    def _scores(self, logits: MapLogits, found: FoundRegions, masks: torch.Tensor) -> torch.Tensor:
         """Return scores [n, R] in [0, 1], 0 where there is no region."""
         if self.score_head is None:
-            scores = logits.activity.gather(1, found.classes).sigmoid() * found.peaks.sigmoid()
+            scores = found.activity.sigmoid() * found.peaks.sigmoid()
         else:
-            scores = self._score_logits(logits, found).sigmoid()
+            scores = self._score_logits(logits, found, masks).sigmoid()
         return torch.where(found.peaks.isfinite(), scores, 0)
 
-    def _score_logits(self, logits: MapLogits, found: FoundRegions) -> torch.Tensor:
+    def _score_logits(self, logits: MapLogits, found: FoundRegions, masks: torch.Tensor) -> torch.Tensor:
         """Return score logits [n, R] from the features at the peak, the region's size and the class."""
-        width = self.grid[1]
-        factor = self.config.upsampling
-        row, column = found.cells // width // factor, found.cells % width // factor
-        frame = torch.arange(len(found.cells), device=row.device)[:, None]
-        at_peak = logits.cells[frame, row, column]
-        masks = found.mask_logits.sigmoid().flatten(2)
+        at_peak = logits.features_at(found.frames, found.cells)
+        masks = masks.sigmoid().flatten(2)
         area = masks.sum(2) / masks.amax(2).clamp_min(torch.finfo(masks.dtype).tiny)
-        activity = logits.activity.gather(1, found.classes)
-        facts = torch.stack([activity, found.peaks.clamp_min(OUTSIDE), area.clamp_min(1).log()], dim=2)
-        kind = nn.functional.one_hot(found.classes, CLASSES)
-        seen = torch.cat([at_peak, facts.detach(), kind.to(facts.dtype)], dim=2)
+        facts = [found.activity, found.peaks.clamp_min(OUTSIDE), area.clamp_min(1).log()]
+        kind = F.one_hot(found.classes, CLASSES)
+        seen = torch.cat([at_peak, torch.stack(facts, dim=2).detach(), kind.to(at_peak.dtype)], dim=2)
         return self.score_head(seen.to(self.score_head[0].weight.dtype))[..., 0].float()
-
-    def _class_logits(self, logits: MapLogits, found: FoundRegions) -> torch.Tensor:
-        """Return class logits [n, R, K+1]: the candidate's class as probable as its activity, or nothing."""
-        activity = logits.activity.gather(1, found.classes)
-        result = activity.new_full((*activity.shape, CLASSES + 1), _OTHER)
-        result.scatter_(2, found.classes[..., None], activity.clamp_min(_OTHER / 2)[..., None])
-        result[..., CLASSES] = 0
-        return result

@@ -43,7 +43,7 @@ def map_loss(logits: torch.Tensor, targets: torch.Tensor, exponent: float) -> to
     """
     losses = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     weights = (targets - logits.detach().sigmoid()).abs() ** exponent
-    return (weights * losses).sum() / mean_count(targets.sum()).clamp_min(1)
+    return (weights * losses).sum() / mean_count(targets.sum())
 
 
 def place_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ def shape_loss(mask_logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor
 def quality_loss(logits: torch.Tensor, quality: torch.Tensor, exist: torch.Tensor) -> torch.Tensor:
     """Return the cross entropy of score logits [n, R] with quality in [0, 1], mean over those that exist."""
     losses = F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
-    return (losses * exist).sum() / mean_count(exist.sum()).clamp_min(1)
+    return (losses * exist).sum() / mean_count(exist.sum())
 
 
 def qualities(
@@ -108,4 +108,4 @@ def to_peak_one(masks: torch.Tensor) -> torch.Tensor:
 
 
 def _count(maps):
-    return mean_count(torch.tensor(len(maps), device=maps.device)).clamp_min(1)
+    return mean_count(torch.tensor(len(maps), device=maps.device))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +11,12 @@ from torch import nn
 
 from sai_bench.interfaces import SphereSpec
 from sai_bench.sphere import CLASSES
-from sai_bench_builtin.configs.decoder import ClassMapsConfig
+from sai_bench_builtin.configs.class_maps import ClassDiscsConfig, ClassMapsConfig
+from sai_bench_builtin.sphere_interpolation import SphereInterpolation
 from sai_bench_builtin.sphere_padding import pad_on_sphere
 
-_ALMOST_NOTHING = 1e-6
-"""Energies stay this far below 1, where logits have no end."""
-
-_SHARPNESS_RANGE = 0.4, 5.0
+_CORRECTION_STD = 0.002
+"""Weights that begin as a correction of the maps that the backbone made: almost nothing."""
 
 
 @dataclass(frozen=True)
@@ -27,31 +26,40 @@ class MapLogits:
     Attributes:
         activity: [n, K] logits of whether each class sounds.
         maps: [n, K, h, w] logits of where each class sounds, if it does.
-        sharpness: [n, h, w] exponent that makes of a map's probability a mask's energy.
         cells: [n, h / r, w / r, C] features of the coarse cells.
     """
 
     activity: torch.Tensor
     maps: torch.Tensor
-    sharpness: torch.Tensor
     cells: torch.Tensor
 
-    def mask_logits(self, frames: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        """Return logits [..., h, w] of the energies that maps are as masks: probability ** sharpness.
+    def of_any_class(self) -> MapLogits:
+        """Return one activity and one map for whatever sounds: the classes' odds together, so all learn."""
+        return replace(
+            self,
+            activity=self.activity.logsumexp(1, keepdim=True),
+            maps=self.maps.logsumexp(1, keepdim=True),
+        )
+
+    def features_at(self, frames: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """Return the features [..., C] of the coarse cells in which cells of the maps lie.
 
         Args:
             frames: [...] which label frames.
-            classes: [...] which classes, broadcast with `frames`.
+            cells: [...] cell numbers in a map, broadcast with `frames`.
         """
-        energies = self.sharpness[frames] * F.logsigmoid(self.maps[frames, classes])  # logarithms
-        energies = energies.clamp_max(-_ALMOST_NOTHING)
-        return energies - torch.log(-torch.expm1(energies))
+        width = self.maps.shape[3]
+        factor = width // self.cells.shape[2]
+        return self.cells[frames, cells // width // factor, cells % width // factor]
 
 
 class ClassMapNetwork(nn.Module):
-    """A convolution on the sphere, then r x r numbers a class and cell: a map r times as fine as the grid."""
+    """A convolution on the sphere, then r x r numbers a class and cell: a map r times as fine as the grid.
 
-    def __init__(self, config: ClassMapsConfig, sphere: SphereSpec):
+    If the backbone made maps of the classes already, they are interpolated and the rest corrects them.
+    """
+
+    def __init__(self, config: ClassMapsConfig | ClassDiscsConfig, sphere: SphereSpec):
         """Build the network with random weights.
 
         Args:
@@ -63,12 +71,14 @@ class ClassMapNetwork(nn.Module):
         hidden = config.hidden_channels
         self.convolution = nn.Conv2d(sphere.channels, hidden, 3)
         self.maps = nn.Linear(hidden, CLASSES * self.factor**2)
-        self.sharpness = nn.Linear(hidden, 1)
         self.activity = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Linear(hidden, CLASSES))
-        nn.init.zeros_(self.sharpness.weight)
-        nn.init.constant_(self.sharpness.bias, math.log(config.initial_sharpness))
         nn.init.constant_(self.maps.bias, config.initial_logit)
         nn.init.constant_(self.activity[-1].bias, config.initial_logit)
+        self.log_gain = None
+        if sphere.class_maps:
+            self.interpolation = SphereInterpolation(sphere.height, sphere.width, self.factor)
+            self.log_gain = nn.Parameter(torch.full((CLASSES, 1, 1), math.log(config.class_map_gain)))
+            nn.init.normal_(self.maps.weight, std=_CORRECTION_STD)
 
     def forward(self, sphere: torch.Tensor) -> MapLogits:
         """Return activity and maps of sphere features [n, D, h, w]."""
@@ -77,6 +87,7 @@ class ClassMapNetwork(nn.Module):
         pooled = torch.cat([cells.mean((1, 2)), cells.amax((1, 2))], dim=1)
         blocks = self.maps(cells).unflatten(3, (CLASSES, self.factor, self.factor))
         maps = blocks.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
-        sharpness = self.sharpness(cells)[..., 0].float().exp().clamp(*_SHARPNESS_RANGE)
-        sharpness = sharpness.repeat_interleave(self.factor, 1).repeat_interleave(self.factor, 2)
-        return MapLogits(self.activity(pooled).float(), maps.float(), sharpness, cells.float())
+        if self.log_gain is not None:
+            seen = sphere[:, -CLASSES:].to(self.maps.weight.dtype)
+            maps = maps + self.interpolation(self.log_gain.exp() * seen)
+        return MapLogits(self.activity(pooled).float(), maps.float(), cells.float())

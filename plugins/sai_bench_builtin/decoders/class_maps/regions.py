@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from sai_bench.sphere import grid_directions, unit_vectors
-from sai_bench_builtin.configs.decoder import ClassMapsConfig
+from sai_bench.sphere import CLASSES, grid_directions, unit_vectors
+from sai_bench_builtin.configs.class_maps import ClassDiscsConfig, ClassMapsConfig
 from sai_bench_builtin.decoders.class_maps.network import MapLogits
 from sai_bench_builtin.sphere_padding import pad_on_sphere
 
 OUTSIDE = -30.0
 """Logit of a mask outside its region: no energy in float32."""
+
+_OTHER = -30.0
+"""Logit of the classes that a candidate is not."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,29 @@ class FoundRegions:
 
     Attributes:
         classes: [n, R] class of each.
+        activity: [n, R] logit of whether that class sounds.
         cells: [n, R] where it peaks, cell number in the map.
         peaks: [n, R] logit of the map there; -inf: there is no such region.
-        mask_logits: [n, R, h, w] of the class's mask, OUTSIDE beyond the region.
+        inside: [n, R, h, w] which cells belong to it.
     """
 
     classes: torch.Tensor
+    activity: torch.Tensor
     cells: torch.Tensor
     peaks: torch.Tensor
-    mask_logits: torch.Tensor
+    inside: torch.Tensor
+
+    @property
+    def frames(self) -> torch.Tensor:
+        """Return the number of each one's label frame, [n, 1]."""
+        return torch.arange(len(self.classes), device=self.classes.device)[:, None]
+
+    def class_logits(self) -> torch.Tensor:
+        """Return class logits [n, R, K+1]: its class as probable as it sounds, or nothing."""
+        result = self.activity.new_full((*self.activity.shape, CLASSES + 1), _OTHER)
+        result.scatter_(2, self.classes[..., None], self.activity.clamp_min(_OTHER / 2)[..., None])
+        result[..., CLASSES] = 0
+        return result
 
 
 def cell_vectors(height: int, width: int) -> torch.Tensor:
@@ -40,7 +57,9 @@ def cell_vectors(height: int, width: int) -> torch.Tensor:
     return torch.from_numpy(unit_vectors(azimuth[None, :], elevation[:, None]).reshape(-1, 3)).float()
 
 
-def find_regions(logits: MapLogits, vectors: torch.Tensor, config: ClassMapsConfig) -> FoundRegions:
+def find_regions(
+    logits: MapLogits, vectors: torch.Tensor, config: ClassMapsConfig | ClassDiscsConfig
+) -> FoundRegions:
     """Return the regions around the peaks of class maps, the most probable ones of each frame first.
 
     A peak is a cell that none of its eight neighbours exceeds, neighbours across the seam and the poles
@@ -55,16 +74,16 @@ def find_regions(logits: MapLogits, vectors: torch.Tensor, config: ClassMapsConf
     frame = torch.arange(len(classes), device=classes.device)[:, None]
     maps, activity = logits.maps[frame, classes], logits.activity[frame, classes]
     cells, peaks = _class_peaks(maps, vectors, config)  # [n, C, P]
-    probability = F.logsigmoid(activity)[:, :, None] + F.logsigmoid(peaks)
-    chosen = probability.flatten(1).topk(min(config.candidates, probability[0].numel()), dim=1).indices
+    probability = (F.logsigmoid(activity)[:, :, None] + F.logsigmoid(peaks)).flatten(1)
+    chosen = probability.topk(min(config.candidates, probability.shape[1]), dim=1).indices
     owner, number = chosen // peaks.shape[2], chosen % peaks.shape[2]  # [n, R]
     inside = _territory(cells[frame, owner], peaks[frame, owner], number, vectors, config.region_radius_deg)
-    own = logits.mask_logits(frame, classes[frame, owner])
     return FoundRegions(
         classes[frame, owner],
+        activity[frame, owner],
         cells.flatten(1).gather(1, chosen),
         peaks.flatten(1).gather(1, chosen),
-        torch.where(inside.view_as(own), own, OUTSIDE),
+        inside.unflatten(2, maps.shape[2:]),
     )
 
 
@@ -102,6 +121,8 @@ def _highest_around(maps):
 def _territory(cells, peaks, number, vectors, radius_deg):
     """Return which cells [n, R, G] belong to a peak: near enough, and no other of its class is nearer.
 
+    Between two peaks that are equally near, a cell belongs to the higher one.
+
     Args:
         cells: [n, R, P] all peaks of each candidate's class.
         peaks: [n, R, P] their logits, -inf where there is none.
@@ -116,5 +137,6 @@ def _territory(cells, peaks, number, vectors, radius_deg):
         rival = peaks[..., other].isfinite() & (number != other)
         if rival.any():
             to_other = vectors[cells[..., other]] @ vectors.T
-            inside &= (to_own >= to_other) | ~rival[..., None]
+            nearer = torch.where((number < other)[..., None], to_own >= to_other, to_own > to_other)
+            inside &= nearer | ~rival[..., None]
     return inside

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
 from sai_bench.sphere import COLUMNS, FRAME_S
+from sai_bench_builtin.configs.class_maps import ClassDiscsConfig, ClassMapsConfig
+from sai_bench_builtin.decoders.class_maps.network import MapLogits
 
 _WORTH_IT = 0.02
 """Maps of classes less probable than this stay as they are: nobody will look at them."""
 
 _CLEARLY = 1e-4
 """A faster speed must raise the peak by more than rounding does."""
+
+
+def smoothed(logits: MapLogits, batch: torch.Size, config: ClassMapsConfig | ClassDiscsConfig) -> MapLogits:
+    """Return what is left of the logits of B segments with N label frames after averaging over time.
+
+    Args:
+        logits: of B N label frames.
+        batch: (B, N).
+        config: over how many frames.
+    """
+    activity, maps = logits.activity.unflatten(0, batch), logits.maps
+    if config.smoothing_frames:
+        speed = config.smoothing_speed_deg_per_s
+        maps = smooth(activity, maps.unflatten(0, batch), config.smoothing_frames, speed).flatten(0, 1)
+    if config.activity_smoothing_frames:
+        activity = smooth_activity(activity, config.activity_smoothing_frames)
+    return replace(logits, activity=activity.flatten(0, 1), maps=maps)
 
 
 def smooth(activity: torch.Tensor, maps: torch.Tensor, frames: int, speed_deg_per_s: float) -> torch.Tensor:
@@ -56,8 +76,6 @@ def smooth(activity: torch.Tensor, maps: torch.Tensor, frames: int, speed_deg_pe
 
 def smooth_activity(activity: torch.Tensor, frames: int) -> torch.Tensor:
     """Return logits [B, N, K] averaged over +-`frames`, with weights that fall linearly."""
-    if frames == 0:
-        return activity
     index = torch.arange(activity.shape[1], device=activity.device)
     kernel = (frames + 1 - (index[:, None] - index).abs()).clamp_min(0).to(activity.dtype)
     return (kernel / kernel.sum(1, keepdim=True)) @ activity

@@ -1,0 +1,47 @@
+"""Draw the learning curves of the committed training logs.
+
+python docs/hooks/learning_curves.py docs/images/learning_curves.png
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from matplotlib.figure import Figure
+from training_tables import RESULTS, SPECS
+
+STAGES = {
+    "steered": ("detector",),
+    "tiny_rooms13": ("synthetic", "dcase"),
+    "tiny_steered_rooms13": ("synthetic", "dcase"),
+}
+SMOOTHED_LINES = 9
+"""Lines of the log that a point of the training curve is the mean of."""
+
+
+def main(picture: str) -> None:
+    """Draw the loss of training (line) and of validation (dots) against steps, a panel for each stage."""
+    panels = [(spec, stage) for spec in SPECS for stage in STAGES[spec]]
+    figure = Figure(figsize=(3.2 * len(panels), 3), layout="constrained")
+    for axes, (spec, stage) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        lines = [json.loads(line) for line in (RESULTS / spec / f"log-{stage}.jsonl").open()]
+        training = [(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
+        validation = [(line["step"], line["loss"]) for line in lines if line["kind"] == "validation"]
+        axes.plot(*zip(*_smoothed(training), strict=True), label="training")
+        if validation:
+            axes.plot(*zip(*validation, strict=True), "o-", label="validation")
+        axes.set(title=f"{spec}: {stage}", xlabel="steps", ylabel="loss")
+        axes.legend(frameon=False)
+    figure.savefig(picture, dpi=110, metadata={"Software": None})
+
+
+def _smoothed(points: list[tuple[int, float]]) -> list[tuple[float, float]]:
+    """Return the means of as many neighbouring points as there are, at most SMOOTHED_LINES."""
+    length = min(SMOOTHED_LINES, len(points))
+    windows = [points[first : first + length] for first in range(len(points) - length + 1)]
+    return [tuple(sum(values) / length for values in zip(*window, strict=True)) for window in windows]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

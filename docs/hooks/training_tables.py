@@ -1,0 +1,134 @@
+"""Tables about what training reaches on the benchmark set rooms13, from committed results."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+from sai_bench.results.record import RunRecord, VariantResult, read_record
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+RESULTS = _REPOSITORY / "docs" / "results" / "training"
+WEIGHTS = _REPOSITORY / "specs" / "weights" / "steered_rooms13.safetensors"
+"""What specs/steered_pretrained.yaml uses."""
+SPECS = ("steered", "tiny_rooms13", "tiny_steered_rooms13")
+"""Specs whose runs were kept; each has a folder."""
+JUNE, APRIL = "dcase2026_june", "dcase2026_april"
+THRESHOLDS = ("0.25", "0.5", "0.75")
+
+NO_TRAINING = "no_training"
+NO_TRAINING_ALPHAS = {
+    "0": "no_training_alpha_0",
+    "0.25": "no_training_alpha_0_25",
+    "1": "no_training_alpha_1",
+}
+"""Alpha -> variant of specs/steered.yaml that has the detector of specs/quickstart.yaml."""
+OTHER_ALPHAS = {"0": "alpha_0", "0.25": "alpha_0_25", "1": "alpha_1"}
+"""Alpha -> variant of each spec; the specs' own systems have 0.5."""
+
+
+def systems() -> str:
+    """Return what each trained system scores on the test split, and what training it took."""
+    steered = record_of("steered")
+    rows = [_row("no training", steered.variants[NO_TRAINING], interval_of("steered", NO_TRAINING))]
+    for name in SPECS:
+        variant = record_of(name).variants[name]
+        rows.append(_row(f"`{name}.yaml`", variant, interval_of(name, name)))
+    columns = [
+        "system",
+        "minutes trained",
+        "steps",
+        "June mAP",
+        "95% interval",
+        *(f"AP at {t}" for t in THRESHOLDS),
+    ]
+    return _table([*columns, "Pearson r"], rows) + f"\n{_circumstances(steered)}\n"
+
+
+def fusion() -> str:
+    """Return the June mAP of each system with the prior weighted by different exponents."""
+    rows = [_fusion_row("no training", "steered", NO_TRAINING, NO_TRAINING_ALPHAS)]
+    rows += [_fusion_row(f"`{spec}.yaml`", spec, spec, OTHER_ALPHAS) for spec in SPECS]
+    return _table(["system", "alpha 0", "alpha 0.25", "alpha 0.5", "alpha 1"], rows)
+
+
+def model_card() -> str:
+    """Return what the shipped weights are, how they were trained and what they score."""
+    record, content = record_of("steered"), WEIGHTS.read_bytes()
+    variant, environment = record.variants["steered"], record.environment
+    detector, prior = variant.fits["detector.detector"], variant.fits["prior"]
+    june, april = (variant.metrics[metric] for metric in (JUNE, APRIL))
+    low, high = interval_of("steered", "steered")
+    rows = [
+        ["file", f"`{WEIGHTS.name}`, {len(content) / 1e6:.2f} MB"],
+        ["SHA-256", hashlib.sha256(content).hexdigest()],
+        ["made by", f"`specs/{record.name}.yaml`, seed {record.seed}, commit {_commit(environment)}"],
+        ["trained on", f"{detector.recordings} simulated recordings of `specs/data/rooms13.yaml`"],
+        ["detector", f"{detector.steps} steps, {detector.seconds / 60:.1f} minutes"],
+        ["prior", f"fitted to {prior.recordings} recordings in {prior.seconds:.0f} s"],
+        ["hardware", f"{environment.get('cpu')}, two processes with one thread each"],
+        ["June mAP, test split", f"{june['macro_mAP']:.3f} (95% interval {low:.3f} to {high:.3f})"],
+        ["June Pearson r", f"{june['macro_pearson_r']:.3f}"],
+        ["April mAP, AP50", f"{april['map']:.3f}, {april['ap50']:.3f}"],
+    ]
+    return _table(["", "what"], rows)
+
+
+@functools.cache
+def record_of(spec: str) -> RunRecord:
+    """Return the record of a spec's run."""
+    return read_record(RESULTS / spec / "result.json")
+
+
+@functools.cache
+def _intervals(spec: str) -> dict:
+    return json.loads((RESULTS / spec / "intervals.json").read_text())
+
+
+def interval_of(spec: str, variant: str) -> tuple[float, float]:
+    """Return the 95% interval of a variant's June mAP over recordings."""
+    interval = _intervals(spec)[variant]["macro_mAP"]
+    return interval["low"], interval["high"]
+
+
+def _fusion_row(name: str, spec: str, own: str, others: dict[str, str]) -> list[str]:
+    variants = record_of(spec).variants
+    order = (others["0"], others["0.25"], own, others["1"])
+    return [name, *(f"{variants[variant].metrics[JUNE]['macro_mAP']:.3f}" for variant in order)]
+
+
+def _row(name: str, variant: VariantResult, interval: tuple[float, float]) -> list[str]:
+    numbers = variant.metrics[JUNE]
+    stages = [fit for place, fit in variant.fits.items() if place.startswith("detector.")]
+    minutes, steps = sum(fit.seconds for fit in stages) / 60, sum(fit.steps or 0 for fit in stages)
+    return [
+        name,
+        f"{minutes:.1f}" if stages else "0",
+        str(steps),
+        f"{numbers['macro_mAP']:.3f}",
+        f"{interval[0]:.3f} to {interval[1]:.3f}",
+        *(f"{numbers['macro_AP_per_thr'][threshold]:.3f}" for threshold in THRESHOLDS),
+        f"{numbers['macro_pearson_r']:.3f}",
+    ]
+
+
+def _circumstances(record: RunRecord) -> str:
+    environment = record.environment
+    return (
+        f"Split `{record.data.split}` of `specs/data/rooms13.yaml`: {record.data.recordings} recordings, "
+        f"{record.data.audio_s:.0f} s. Seed {record.seed}, one training each, two processes with one thread "
+        f"each on {environment.get('cpu') or 'unknown processor'}. Intervals: recordings drawn with "
+        "replacement 1000 times."
+    )
+
+
+def _commit(environment: dict) -> str:
+    git = environment.get("git") or {}
+    return (git.get("commit") or "unknown")[:10] + " with local changes" * bool(git.get("dirty"))
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    rules = [":---", *["---:"] * (len(columns) - 1)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (columns, rules, *rows))
