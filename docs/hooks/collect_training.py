@@ -3,9 +3,9 @@
     sai-bench run specs/steered.yaml
     python docs/hooks/collect_training.py specs/steered.yaml docs/results/training/steered
 
-leaves the run record, the 95% intervals of each variant over recordings, and one line in five of every
-training's log. Run it where the run was made, in a fresh clone: trainings of other versions of the code are in the
-way.
+leaves the run record, the 95% intervals of each variant over recordings, and of every training its result and
+one line in five of its log. Run it where the run was made, in a fresh clone: trainings of other code are
+in the way.
 """
 
 from __future__ import annotations
@@ -37,11 +37,12 @@ def main(spec_path: str, target_path: str) -> None:
         intervals[folder.parent.name] = _intervals(folder, labels)
     (target / "intervals.json").write_text(json.dumps(intervals, indent=1) + "\n")
     for stage in spec.training:
-        logs = sorted((DEFAULT_CACHE / "train").glob(f"{spec.name}-{stage.name}-*/log.jsonl"))
-        if len(logs) > 1:
-            raise SystemExit(f"{len(logs)} trainings of stage {stage.name} in {DEFAULT_CACHE}. Expected one.")
-        for log in logs:
-            (target / f"log-{stage.name}.jsonl").write_text(_thinned(log.read_text()))
+        folders = sorted((DEFAULT_CACHE / "train").glob(f"{spec.name}-{stage.name}-*"))
+        if len(folders) > 1:
+            raise SystemExit(f"{len(folders)} trainings of {stage.name} in {DEFAULT_CACHE}. Expected one.")
+        for folder in folders:
+            shutil.copy(folder / "result.json", target / f"{stage.name}.json")
+            (target / f"{stage.name}.jsonl").write_text(_thinned((folder / "log.jsonl").read_text()))
 
 
 def _intervals(predictions: Path, labels: Path) -> dict:

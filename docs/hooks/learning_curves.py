@@ -9,23 +9,18 @@ import json
 import sys
 
 from matplotlib.figure import Figure
-from training_tables import RESULTS, SPECS
+from training_tables import RESULTS, STAGES
 
-STAGES = {
-    "steered": ("detector",),
-    "tiny_rooms13": ("synthetic", "dcase"),
-    "tiny_steered_rooms13": ("synthetic", "dcase"),
-}
 SMOOTHED_LINES = 9
 """Lines of the log that a point of the training curve is the mean of."""
 
 
 def main(picture: str) -> None:
     """Draw the loss of training (line) and of validation (dots) against steps, a panel for each stage."""
-    panels = [(spec, stage) for spec in SPECS for stage in STAGES[spec]]
+    panels = [(spec, stage) for spec, stages in STAGES.items() for stage in stages]
     figure = Figure(figsize=(3.2 * len(panels), 3), layout="constrained")
     for axes, (spec, stage) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        lines = [json.loads(line) for line in (RESULTS / spec / f"log-{stage}.jsonl").open()]
+        lines = [json.loads(line) for line in (RESULTS / spec / f"{stage}.jsonl").open()]
         training = [(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
         validation = [(line["step"], line["loss"]) for line in lines if line["kind"] == "validation"]
         axes.plot(*zip(*_smoothed(training), strict=True), label="training")

@@ -14,6 +14,7 @@ for name in "${specs[@]}"; do
   "$bin/sai-bench" run "specs/$name.yaml"
   "$bin/python" docs/hooks/collect_training.py "specs/$name.yaml" "$new/training/$name"
 done
+"$bin/python" docs/hooks/mask_shapes.py "$new/training/mask_shapes.json"
 "$bin/sai-bench" export-weights specs/steered.yaml "$new/steered_rooms13.safetensors"
 
 mkdir -p docs/results/training

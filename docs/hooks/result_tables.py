@@ -159,6 +159,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "trained-systems": training_tables.systems,
     "trained-fusion": training_tables.fusion,
     "model-card": training_tables.model_card,
+    "mask-shapes": training_tables.mask_shapes,
 }
 """What may stand after `table:` in a marker."""
 

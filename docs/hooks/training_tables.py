@@ -13,8 +13,12 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = _REPOSITORY / "docs" / "results" / "training"
 WEIGHTS = _REPOSITORY / "specs" / "weights" / "steered_rooms13.safetensors"
 """What specs/steered_pretrained.yaml uses."""
-SPECS = ("steered", "tiny_rooms13", "tiny_steered_rooms13")
-"""Specs whose runs were kept; each has a folder."""
+STAGES = {
+    "steered": ("detector",),
+    "tiny_rooms13": ("synthetic", "dcase"),
+    "tiny_steered_rooms13": ("synthetic", "dcase"),
+}
+"""Specs whose runs were kept, each in a folder, and their stages of training."""
 JUNE, APRIL = "dcase2026_june", "dcase2026_april"
 THRESHOLDS = ("0.25", "0.5", "0.75")
 
@@ -32,13 +36,13 @@ OTHER_ALPHAS = {"0": "alpha_0", "0.25": "alpha_0_25", "1": "alpha_1"}
 def systems() -> str:
     """Return what each trained system scores on the test split, and what training it took."""
     steered = record_of("steered")
-    rows = [_row("no training", steered.variants[NO_TRAINING], interval_of("steered", NO_TRAINING))]
-    for name in SPECS:
+    rows = [_row("no training", steered.variants[NO_TRAINING], interval_of("steered", NO_TRAINING), [])]
+    for name in STAGES:
         variant = record_of(name).variants[name]
-        rows.append(_row(f"`{name}.yaml`", variant, interval_of(name, name)))
+        rows.append(_row(f"`{name}.yaml`", variant, interval_of(name, name), _trained(name)))
     columns = [
         "system",
-        "minutes trained",
+        "core minutes",
         "steps",
         "June mAP",
         "95% interval",
@@ -50,8 +54,25 @@ def systems() -> str:
 def fusion() -> str:
     """Return the June mAP of each system with the prior weighted by different exponents."""
     rows = [_fusion_row("no training", "steered", NO_TRAINING, NO_TRAINING_ALPHAS)]
-    rows += [_fusion_row(f"`{spec}.yaml`", spec, spec, OTHER_ALPHAS) for spec in SPECS]
+    rows += [_fusion_row(f"`{spec}.yaml`", spec, spec, OTHER_ALPHAS) for spec in STAGES]
     return _table(["system", "alpha 0", "alpha 0.25", "alpha 0.5", "alpha 1"], rows)
+
+
+def mask_shapes() -> str:
+    """Return which share of labels discs pass the June metric's thresholds with, by how far they are off."""
+    content = json.loads((RESULTS / "mask_shapes.json").read_text())
+    thresholds = [str(threshold) for threshold in content["thresholds"]]
+    rows = [
+        [
+            f"{offset} degrees off",
+            *(f"{share:.2f}" for share in (*shares["best_extent"], *shares["common_extent"])),
+        ]
+        for offset, shares in content["by_offset_deg"].items()
+    ]
+    rows.append(["in place, flat disc", *(f"{share:.2f}" for share in content["flat_discs"]), "", "", ""])
+    common = f"{content['common_extent_deg']:g} degrees for all"
+    columns = ["disc", *(f"best radius, {t}" for t in thresholds), *(f"{common}, {t}" for t in thresholds)]
+    return _table(columns, rows) + f"\n{content['labels']} labels of the validation split.\n"
 
 
 def model_card() -> str:
@@ -61,14 +82,15 @@ def model_card() -> str:
     detector, prior = variant.fits["detector.detector"], variant.fits["prior"]
     june, april = (variant.metrics[metric] for metric in (JUNE, APRIL))
     low, high = interval_of("steered", "steered")
+    processes = _trained("steered")[0]["processes"]
     rows = [
         ["file", f"`{WEIGHTS.name}`, {len(content) / 1e6:.2f} MB"],
         ["SHA-256", hashlib.sha256(content).hexdigest()],
         ["made by", f"`specs/{record.name}.yaml`, seed {record.seed}, commit {_commit(environment)}"],
         ["trained on", f"{detector.recordings} simulated recordings of `specs/data/rooms13.yaml`"],
-        ["detector", f"{detector.steps} steps, {detector.seconds / 60:.1f} minutes"],
+        ["detector", f"{detector.steps} steps, {detector.seconds / 60:.1f} minutes on {processes} cores"],
         ["prior", f"fitted to {prior.recordings} recordings in {prior.seconds:.0f} s"],
-        ["hardware", f"{environment.get('cpu')}, two processes with one thread each"],
+        ["hardware", f"{environment.get('cpu')}, {processes} processes with one thread each"],
         ["June mAP, test split", f"{june['macro_mAP']:.3f} (95% interval {low:.3f} to {high:.3f})"],
         ["June Pearson r", f"{june['macro_pearson_r']:.3f}"],
         ["April mAP, AP50", f"{april['map']:.3f}, {april['ap50']:.3f}"],
@@ -99,28 +121,32 @@ def _fusion_row(name: str, spec: str, own: str, others: dict[str, str]) -> list[
     return [name, *(f"{variants[variant].metrics[JUNE]['macro_mAP']:.3f}" for variant in order)]
 
 
-def _row(name: str, variant: VariantResult, interval: tuple[float, float]) -> list[str]:
+def _row(name: str, variant: VariantResult, interval: tuple[float, float], trained: list[dict]) -> list[str]:
     numbers = variant.metrics[JUNE]
-    stages = [fit for place, fit in variant.fits.items() if place.startswith("detector.")]
-    minutes, steps = sum(fit.seconds for fit in stages) / 60, sum(fit.steps or 0 for fit in stages)
     return [
         name,
-        f"{minutes:.1f}" if stages else "0",
-        str(steps),
+        f"{sum(stage['seconds'] * stage['processes'] for stage in trained) / 60:.0f}",
+        str(sum(stage["steps"] for stage in trained)),
         f"{numbers['macro_mAP']:.3f}",
         f"{interval[0]:.3f} to {interval[1]:.3f}",
-        *(f"{numbers['macro_AP_per_thr'][threshold]:.3f}" for threshold in THRESHOLDS),
+        *(f"{average:.3f}" for average in numbers["macro_AP_per_thr"]),
         f"{numbers['macro_pearson_r']:.3f}",
     ]
+
+
+def _trained(spec: str) -> list[dict]:
+    """Return what the stages of a spec's training left."""
+    return [json.loads((RESULTS / spec / f"{stage}.json").read_text()) for stage in STAGES[spec]]
 
 
 def _circumstances(record: RunRecord) -> str:
     environment = record.environment
     return (
         f"Split `{record.data.split}` of `specs/data/rooms13.yaml`: {record.data.recordings} recordings, "
-        f"{record.data.audio_s:.0f} s. Seed {record.seed}, one training each, two processes with one thread "
-        f"each on {environment.get('cpu') or 'unknown processor'}. Intervals: recordings drawn with "
-        "replacement 1000 times."
+        f"{record.data.audio_s:.0f} s. Seed {record.seed}, one training each. Core minutes: time of the "
+        "training times processes, each with one thread, on "
+        f"{environment.get('cpu') or 'unknown processor'}, {environment.get('logical_cores')} logical cores. "
+        "Intervals: recordings drawn with replacement, 1000 times."
     )
 
 

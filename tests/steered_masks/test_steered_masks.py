@@ -20,8 +20,8 @@ from sai_bench.sphere import (
     mic_array,
     unit_vectors,
 )
+from sai_bench_builtin.backbones.cross_spectra import select_pairs
 from sai_bench_builtin.backbones.steered_masks import SteeredMasks
-from sai_bench_builtin.backbones.steered_masks.cross_spectra import select_pairs
 from sai_bench_builtin.backbones.steering import steering_vectors
 from sai_bench_builtin.configs.backbone import SteeredMasksConfig
 from sai_bench_builtin.sphere_padding import pad_on_sphere

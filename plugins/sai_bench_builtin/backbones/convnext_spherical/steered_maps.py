@@ -14,7 +14,7 @@ from sai_bench.interfaces import FeatureSpec, SphereSpec
 from sai_bench.sphere import ArrayGeometry, grid_directions, unit_vectors
 from sai_bench_builtin.backbones.array_memory import ArrayMemory
 from sai_bench_builtin.backbones.convnext_spherical.label_windows import label_windows
-from sai_bench_builtin.backbones.steered_masks.cross_spectra import cross_spectra, steering_of
+from sai_bench_builtin.backbones.cross_spectra import cross_spectra, steering_of
 from sai_bench_builtin.configs.backbone import ConvNextSphericalConfig
 
 _MOST_PAIRS = 48

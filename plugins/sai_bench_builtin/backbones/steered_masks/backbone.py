@@ -13,7 +13,7 @@ from torch import nn
 from sai_bench.interfaces import Backbone, FeatureSpec
 from sai_bench.sphere import ArrayGeometry, grid_directions, unit_vectors
 from sai_bench_builtin.backbones.array_memory import ArrayMemory
-from sai_bench_builtin.backbones.steered_masks.cross_spectra import cross_spectra, steering_of
+from sai_bench_builtin.backbones.cross_spectra import cross_spectra, steering_of
 from sai_bench_builtin.backbones.steered_masks.encoder import MaskEncoder
 from sai_bench_builtin.backbones.steered_masks.sphere_blocks import SphereBlock
 from sai_bench_builtin.configs.backbone import SteeredMasksConfig
