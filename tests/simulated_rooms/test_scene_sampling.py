@@ -176,6 +176,16 @@ def test_splits_share_no_room_and_names_are_unique():
     assert len(set().union(*sides.values())) == 9
 
 
+def test_the_order_of_the_splits_in_a_spec_changes_neither_names_nor_places():
+    sizes = {n: {"recordings": 4, "rooms": 2} for n in ("spare", "test", "train", "more", "validation")}
+    one, other = (
+        plan(SimulatedRoomsConfig(folder="unused", splits=dict(items)))
+        for items in (sizes.items(), reversed(sizes.items()))
+    )
+    assert one == other
+    assert [p.split for p in one[::4]] == ["train", "validation", "test", "more", "spare"]
+
+
 def test_adding_a_split_leaves_the_scenes_of_the_others_alone():
     one = SimulatedRoomsConfig(folder="unused", splits={"test": {"recordings": 2, "rooms": 1}})
     two = SimulatedRoomsConfig(

@@ -20,6 +20,10 @@ from sai_bench_builtin.datasets.simulated_rooms.scene import Event, Room, Scene
 from sai_bench_builtin.datasets.simulated_rooms.schedule import Interval, sample_intervals
 
 _FOLDS = {"train": 3, "test": 4}
+_NUMBERED_FIRST = ("train", "validation", "test")
+"""Rooms are numbered in this order of splits, then in that of the alphabet, whatever the spec's order: two
+orders of the same splits are the same data."""
+
 _ROOM_STREAM, _SCENE_STREAM, _ONLINE_ROOM_STREAM, _ONLINE_SCENE_STREAM = range(4)
 _SEEDS = 2**48
 """Seeds stay below 2**53, so that every JSON reader keeps them exact."""
@@ -47,7 +51,9 @@ class PlannedRecording:
 def plan(config: SimulatedRoomsConfig) -> list[PlannedRecording]:
     """Return all recordings; rooms are numbered through, so that no two splits share one."""
     planned, first_room, next_fold = [], 1, 5
-    for split, size in config.splits.items():
+    known = [split for split in _NUMBERED_FIRST if split in config.splits]
+    for split in [*known, *sorted(config.splits.keys() - set(known))]:
+        size = config.splits[split]
         fold = _FOLDS.get(split)
         if fold is None:
             fold, next_fold = next_fold, next_fold + 1
