@@ -47,12 +47,16 @@ def with_data_folder(spec, folder):
 
 
 def start(arguments, stderr=subprocess.DEVNULL):
-    """Start a command in a process group of its own."""
+    """Start a command in a process group of its own, as from a terminal.
+
+    A shell that runs the tests in the background has Ctrl-C ignored, and processes inherit that.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "sai_bench.cli", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -192,6 +192,9 @@ def test_adding_a_split_leaves_the_scenes_of_the_others_alone():
         folder="unused",
         splits={"test": {"recordings": 2, "rooms": 1}, "train": {"recordings": 3, "rooms": 2}},
     )
-    first, second = sample_scene(one, plan(one)[1]), sample_scene(two, plan(two)[1])
+    first, second = (
+        sample_scene(config, next(p for p in plan(config) if p.split == "test" and p.index == 1))
+        for config in (one, two)
+    )
     assert first.array_yaw_deg == second.array_yaw_deg
     assert first.noise_seed == second.noise_seed
