@@ -7,7 +7,7 @@ bin=$PWD/.venv/bin
 # Nothing in the clone changes until everything is measured: the records say whether it was clean.
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-specs=(steered)
+specs=(steered tiny_rooms13)
 
 for name in "${specs[@]}"; do
   OMP_NUM_THREADS=1 "$bin/torchrun" --nproc-per-node 2 -m sai_bench.cli train "specs/$name.yaml"

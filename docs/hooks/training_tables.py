@@ -13,7 +13,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = _REPOSITORY / "docs" / "results" / "training"
 WEIGHTS = _REPOSITORY / "specs" / "weights" / "steered_rooms13.safetensors"
 """What specs/steered_pretrained.yaml uses."""
-STAGES = {"steered": ("detector",)}
+STAGES = {"steered": ("detector",), "tiny_rooms13": ("synthetic", "dcase")}
 """Specs whose runs were kept, each in a folder, and their stages of training."""
 JUNE, APRIL = "dcase2026_june", "dcase2026_april"
 THRESHOLDS = ("0.25", "0.5", "0.75")
