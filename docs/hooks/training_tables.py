@@ -84,7 +84,10 @@ def model_card() -> str:
         ["SHA-256", hashlib.sha256(content).hexdigest()],
         ["made by", f"`specs/{record.name}.yaml`, seed {record.seed}, commit {_commit(environment)}"],
         ["trained on", f"{detector.recordings} simulated recordings of `specs/data/rooms13.yaml`"],
-        ["detector", f"{detector.steps} steps, {detector.seconds / 60:.1f} minutes on {processes} cores"],
+        [
+            "detector",
+            f"{detector.steps} steps, {detector.seconds / 60:.1f} minutes on {processes} cores, validation not counted",
+        ],
         ["prior", f"fitted to {prior.recordings} recordings in {prior.seconds:.0f} s"],
         ["hardware", f"{environment.get('cpu')}, {processes} processes with one thread each"],
         ["June mAP, test split", f"{june['macro_mAP']:.3f} (95% interval {low:.3f} to {high:.3f})"],
@@ -140,7 +143,7 @@ def _circumstances(record: RunRecord) -> str:
     return (
         f"Split `{record.data.split}` of `specs/data/rooms13.yaml`: {record.data.recordings} recordings, "
         f"{record.data.audio_s:.0f} s. Seed {record.seed}, one training each. Core minutes: time of the "
-        "training times processes, each with one thread, on "
+        "steps, without validation and checkpoints, times processes, each with one thread, on "
         f"{environment.get('cpu') or 'unknown processor'}, {environment.get('logical_cores')} logical cores. "
         "Intervals: recordings drawn with replacement, 1000 times."
     )
