@@ -86,7 +86,7 @@ def model_card() -> str:
         ["trained on", f"{detector.recordings} simulated recordings of `specs/data/rooms13.yaml`"],
         [
             "detector",
-            f"{detector.steps} steps, {detector.seconds / 60:.1f} minutes on {processes} cores, validation not counted",
+            f"{detector.steps} steps in {detector.seconds / 60:.1f} minutes, validation not counted",
         ],
         ["prior", f"fitted to {prior.recordings} recordings in {prior.seconds:.0f} s"],
         ["hardware", f"{environment.get('cpu')}, {processes} processes with one thread each"],
