@@ -139,12 +139,14 @@ class _Training:
                     if log is not None:
                         log.write("train", done, means)
                         tell(done, steps, _in_words(means))
-                self._measure(batches, log)
-                if saving:
-                    self._checkpoint()
-        if main:
-            self.save(self.folder / LAST, self._result())
-        self.accelerator.wait_for_everyone()
+                with self._counted():
+                    self._measure(batches, log)
+                    if saving:
+                        self._checkpoint()
+        with self._counted():
+            if main:
+                self.save(self.folder / LAST, self._result())
+            self.accelerator.wait_for_everyone()
 
     def _step(self, batch: SegmentBatch) -> dict[str, torch.Tensor]:
         """Do one step; return its losses and the norm of its gradient, [] each."""
@@ -200,6 +202,13 @@ class _Training:
         for name, number in {**numbers, "data_s": waited_s, "step_s": step_s}.items():
             self.sums[name] = self.sums.get(name, 0.0) + number
         self.summed_steps += 1
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count what happens between steps as time of the training, too."""
+        begun = time.perf_counter()
+        yield
+        self.progress.seconds += time.perf_counter() - begun
 
     def _means(self) -> dict[str, float]:
         """Return the means of all processes since the last call."""
