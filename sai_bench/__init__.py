@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sai_bench.config import (
         BackboneConfig,
         ComponentConfig,
+        DatasetConfig,
         DecoderConfig,
         FrontEndConfig,
         LossConfig,
@@ -50,6 +51,7 @@ _HOMES = {
     "sai_bench.config": (
         "BackboneConfig",
         "ComponentConfig",
+        "DatasetConfig",
         "DecoderConfig",
         "FrontEndConfig",
         "LossConfig",
@@ -88,6 +90,7 @@ __all__ = [
     "ComponentConfig",
     "Compressor",
     "Dataset",
+    "DatasetConfig",
     "Decoder",
     "DecoderConfig",
     "Example",

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, get_args
 from pydantic import BaseModel
 
 from sai_bench.config import MUST_BE_THERE
-from sai_bench.errors import SpecError, component_errors
+from sai_bench.errors import SpecError, WeightsError, component_errors
 from sai_bench.files import problem_with_file
 from sai_bench.spec.problems import shown_path
+from sai_bench.spec.wiring import notes_on_context
 
 if TYPE_CHECKING:
     from sai_bench.spec import Spec
+    from sai_bench.weights import WeightsHeader
 
 
 def check_files(spec: Spec) -> None:
@@ -24,7 +26,7 @@ def check_files(spec: Spec) -> None:
         SpecError: some are not; each is named once.
     """
     problems: dict[tuple[str, Path], str] = {}
-    for prefix, one in [("", spec), *((f"variants.{name}.", v) for name, v in spec.variants.items())]:
+    for prefix, one in _with_variants(spec):
         for key, path in _files_of(one):
             problem = problem_with_file(path)
             if problem:
@@ -32,6 +34,31 @@ def check_files(spec: Spec) -> None:
                 problems.setdefault((key, path), f"{where}: {shown_path(path)}: {problem}.")
     if problems:
         raise SpecError(problems.values())
+
+
+def check_weights_headers(spec: Spec) -> None:
+    """Compare what weights files say about themselves with the configs of a spec and its variants.
+
+    Nothing is built and torch stays out, so tensors are not looked at.
+
+    Raises:
+        WeightsError: a file cannot be read or is made for other configs; each misfit is told once.
+    """
+    problems: dict[tuple[str, str], str] = {}
+    for prefix, one in _with_variants(spec):
+        for key, misfit in _misfitting_weights(one):
+            problems.setdefault((key, misfit), f"{shown_path(spec.path)}: {prefix}{key}: {misfit}")
+    if problems:
+        raise WeightsError("\n".join(problems.values()))
+
+
+def notes_before_work(spec: Spec) -> list[str]:
+    """Return what is odd about a spec and its variants, though no mistake; each once."""
+    notes = {}
+    for prefix, one in _with_variants(spec):
+        for note in notes_on_context(one.system, one.inference) if one.system else ():
+            notes.setdefault(note, f"{prefix.rstrip('.')}: {note}" if prefix else note)
+    return [*notes.values()]
 
 
 def check_system(spec: Spec) -> None:
@@ -45,6 +72,9 @@ def check_system(spec: Spec) -> None:
         DeviceError: there is no such device.
     """
     check_files(spec)
+    misfits = [f"{shown_path(spec.path)}: {key}: {misfit}" for key, misfit in _misfitting_weights(spec)]
+    if misfits:
+        raise WeightsError("\n".join(misfits))
     if not (_files_of_system(spec) or _devices(spec) - {"cpu"}):
         return
     from sai_bench.stages.fitting import needs_fit, prior_of_file
@@ -53,6 +83,62 @@ def check_system(spec: Spec) -> None:
     given = prior_of_file(spec) if needs_fit(spec) else None
     with component_errors("Building the system failed"):
         System(spec, given.weights if given else None)
+
+
+def _with_variants(spec: Spec) -> Iterator[tuple[str, Spec]]:
+    """Yield what the keys of a spec and of its variants begin with in messages, and the spec."""
+    yield "", spec
+    for name, variant in spec.variants.items():
+        yield f"variants.{name}.", variant
+
+
+def _misfitting_weights(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Yield keys of weights files that do not fit, and why not."""
+    weights = spec.system and spec.system.weights
+    files = {"system.weights": weights} if weights is not None else {}
+    if not files and spec.system is not None:  # with given weights no stage trains the detector
+        files = {
+            f"training.{stage.name}.initial_weights": stage.settings.initial_weights
+            for stage in spec.training
+            if stage.trains_detector and stage.settings.initial_weights is not None
+        }
+    for key, path in files.items():
+        try:
+            _check_header(spec, Path(shown_path(path)), with_prior=key == "system.weights")
+        except WeightsError as error:
+            yield key, str(error)
+
+
+def _check_header(spec: Spec, path: Path, *, with_prior: bool) -> None:
+    """Compare the header of a weights file with the components of a spec that would get its tensors.
+
+    Raises:
+        WeightsError: it cannot be read, is made for other configs, or lacks a network.
+    """
+    from sai_bench.weights import check_configs, read_header
+
+    header, system = read_header(path), spec.require_system()
+    detector = [system.front_end, system.backbone, system.decoder]
+    prior = [system.prior] if with_prior and _has_prior(header, system.prior.name) else []
+    try:
+        check_configs(header, [*detector, *prior])
+    except WeightsError:
+        from sai_bench.stages.fitting import needs_fit
+
+        # Only its class knows whether a prior takes weights, and may import anything: asked if it matters.
+        if not prior or needs_fit(spec):
+            raise
+        check_configs(header, detector)
+    lacking = [f"{c.kind} '{c.name}'" for c in system.networks() if c.kind not in header.sha256]
+    if lacking:
+        raise WeightsError(
+            f"{path}: has no weights of {', '.join(lacking)}. Take other weights, or train the spec's own."
+        )
+
+
+def _has_prior(header: WeightsHeader, name: str) -> bool:
+    """Return whether a prior of that name is in a file; another one is left unused."""
+    return "prior" in header.sha256 and header.components.get("prior", {}).get("use") == name
 
 
 def _devices(spec: Spec) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from sai_bench.interfaces import CandidateSpec, FeatureSpec, SphereSpec
 
@@ -42,6 +42,14 @@ class ComponentConfig(BaseModel):
     None."""
 
 
+class DatasetConfig(ComponentConfig):
+    """Config of a data set; also tells which splits it has, so that a misspelt one is found early."""
+
+    def split_names(self) -> tuple[str, ...] | None:
+        """Return the names of the splits, like `Dataset.splits`; None if only the data tell them."""
+        return None
+
+
 class FrontEndConfig(ComponentConfig):
     """Config of a front end; also tells the wiring check what the front end promises."""
 
@@ -65,6 +73,18 @@ class BackboneConfig(ComponentConfig):
 class LossConfig(ComponentConfig):
     """Which losses a decoder is trained with, and their weights: the keys of a training stage's `losses`."""
 
+    loss_weights: ClassVar[tuple[str, ...]] = ()
+    """The keys that are weights of losses; if there are any, one of them must be above 0."""
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> LossConfig:
+        if self.loss_weights and not any(getattr(self, key) for key in self.loss_weights):
+            raise ValueError(
+                f"all weights are 0 ({', '.join(self.loss_weights)}), so nothing would be learned. Set one "
+                "of them above 0."
+            )
+        return self
+
 
 class DecoderConfig(ComponentConfig):
     """Config of a decoder; also tells the wiring check what it takes and produces."""
@@ -79,6 +99,14 @@ class DecoderConfig(ComponentConfig):
             sai_bench.errors.WiringError: it cannot take this map; the message says which it can.
         """
         raise TypeError(f"{type(self).__name__} does not define output(sphere) -> CandidateSpec")
+
+    def context_frames(self) -> int:
+        """Return to how many label frames on either side a trained decoder looks for a frame's candidates.
+
+        Where `inference.context_s` is shorter, frames at the ends of segments get less than the others, and
+        `sai-bench check` and whatever uses the system say so.
+        """
+        return 0
 
 
 class SourcedStr(str):

@@ -179,7 +179,7 @@ def _parsed(path: Path, text: str) -> WeightsHeader:
             f"'{FORMAT}'. {_EXPECTED}"
         )
     components, sha256 = (header[key] for key in ("components", "sha256"))
-    if not isinstance(components, dict) or not isinstance(sha256, dict):
+    if not all(isinstance(part, dict) for part in (components, sha256, *components.values())):
         raise TypeError("its header holds no mappings")
     unknown = sorted((components.keys() | sha256.keys()) - {*KINDS})
     if unknown:

@@ -26,7 +26,7 @@ def main(picture: str) -> None:
         axes.plot(*zip(*_smoothed(training), strict=True), label="training")
         if validation:
             axes.plot(*zip(*validation, strict=True), "o-", label="validation")
-        axes.set(title=f"{spec}: {stage}", xlabel="steps", ylabel="loss")
+        axes.set(title=f"{spec}\n{stage}", xlabel="steps", ylabel="loss")
         axes.legend(frameon=False)
     figure.savefig(picture, dpi=110, metadata={"Software": None})
 

@@ -7,7 +7,10 @@ bin=$PWD/.venv/bin
 # Nothing in the clone changes until everything is measured: the records say whether it was clean.
 new=$(mktemp -d)
 trap 'rm -rf "$new"' EXIT
-specs=(steered tiny_rooms13)
+mkdir -p "$new/training"
+"$bin/sai-bench" render specs/data/rooms13.yaml
+"$bin/python" docs/hooks/rendering_time.py "$new/training/rendering.json"
+read -ra specs < <(PYTHONPATH=docs/hooks "$bin/python" -c "import training_tables; print(*training_tables.STAGES)")
 
 for name in "${specs[@]}"; do
   OMP_NUM_THREADS=1 "$bin/torchrun" --nproc-per-node 2 -m sai_bench.cli train "specs/$name.yaml"

@@ -157,6 +157,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "report-benchmarks": functools.partial(benchmarks, report_tables.BENCHMARK_FILES),
     "training-benchmarks": functools.partial(benchmarks, report_tables.TRAINING_BENCHMARK_FILES),
     "trained-systems": training_tables.systems,
+    "trained-against-prototype": training_tables.against_prototype,
+    "rendering-time": training_tables.rendering,
     "trained-fusion": training_tables.fusion,
     "model-card": training_tables.model_card,
     "mask-shapes": training_tables.mask_shapes,

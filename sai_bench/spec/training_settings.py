@@ -16,6 +16,7 @@ from sai_bench.config import LossConfig, SpecFile
 from sai_bench.spec.models import ComponentSpec, Settings, relative_to_folder
 
 _Share = Annotated[float, Field(ge=0, le=1)]
+_Memory = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TargetSettings(Settings):
@@ -70,7 +71,7 @@ class OptimiserSettings(Settings):
     learning_rate: float = Field(1e-4, gt=0, le=1)
     """After the warm-up."""
 
-    betas: tuple[_Share, _Share] = (0.9, 0.999)
+    betas: tuple[_Memory, _Memory] = (0.9, 0.999)
     """Memory of the gradient and of its square."""
 
     weight_decay: float = Field(0.05, ge=0, le=10)

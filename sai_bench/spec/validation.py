@@ -80,6 +80,8 @@ def validate(tree: Node, registry: Registry, folder: Path) -> tuple[Sections, li
     )
     kept_and_exported = (sections.inference, sections.export, check.candidates)
     check.problems += wiring.check_settings(*kept_and_exported, tree)
+    learned_and_scored = (sections.data, sections.training, sections.evaluation)
+    check.problems += wiring.check_splits(*learned_and_scored, tree)
     return sections, check.problems
 
 

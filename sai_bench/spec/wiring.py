@@ -1,18 +1,29 @@
-"""Whether the parts of a system fit together, asked of their configs before anything is built.
+"""Whether the parts of a spec fit together, asked of their configs before anything is built.
 
 front_end.config.output() -> FeatureSpec -> backbone.config.output(features) -> SphereSpec ->
-decoder.config.output(sphere) -> CandidateSpec. Prior, fusion and compressor fit everything.
+decoder.config.output(sphere) -> CandidateSpec. Prior, fusion and compressor fit everything. Splits that
+are named must be among those that the data set's config tells.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sai_bench.errors import WiringError
+from sai_bench.config import DatasetConfig
+from sai_bench.errors import WiringError, did_you_mean
+from sai_bench.grid import FRAME_S, FRAMES_PER_S
 from sai_bench.interfaces import CandidateSpec, FeatureSpec, SphereSpec
-from sai_bench.spec.models import ComponentSpec, ExportSettings, InferenceSettings, Microphones
+from sai_bench.spec.models import (
+    ComponentSpec,
+    EvaluationSettings,
+    ExportSettings,
+    InferenceSettings,
+    Microphones,
+    SystemSpec,
+)
 from sai_bench.spec.problems import Problem
+from sai_bench.spec.training_settings import TrainingStage
 from sai_bench.spec.yaml_source import Node
 
 _MIC_CAPSULES = 4
@@ -122,3 +133,67 @@ def _contradiction(tree: Node, exported: str, kept: str, message: str) -> Proble
         holder = tree.child(section)
         node = node or (holder.child(key) if holder else None)
     return Problem((node or tree).mark, path, message)
+
+
+def check_splits(
+    data: ComponentSpec | None,
+    training: Sequence[TrainingStage] | None,
+    evaluation: EvaluationSettings | None,
+    tree: Node,
+) -> list[Problem]:
+    """Return which splits are named that their data set has not, as far as its config can tell.
+
+    Args:
+        data: the spec's data set, None if it has none or a wrong one.
+        training: the stages, None if one is wrong.
+        evaluation: None if it is wrong; what a spec without a system says there is of no interest.
+        tree: the whole spec.
+    """
+    wanted: list[tuple[ComponentSpec | None, str | None, tuple[str, ...]]] = []
+    if evaluation is not None and tree.child("system") is not None:
+        wanted.append((data, evaluation.split, ("evaluation", "split")))
+    for stage in training or ():
+        for key in ("split", "validation_split"):
+            split = getattr(stage.settings, key, None)
+            wanted.append((stage.data or data, split, ("training", stage.name, key)))
+    return [
+        Problem(_nearest(tree, path).mark, ".".join(path), message)
+        for component, split, path in wanted
+        if component is not None and split is not None and (message := _no_such_split(component, split))
+    ]
+
+
+def notes_on_context(system: SystemSpec, inference: InferenceSettings) -> tuple[str, ...]:
+    """Return a note if the frames at the ends of segments are heard with less around them than the others.
+
+    That is no mistake: such a frame is then treated like one at the end of a recording.
+    """
+    config, component = system.decoder.config, system.decoder
+    wanted, given = config.context_frames(), round(inference.context_s * FRAMES_PER_S)
+    if wanted <= given:
+        return ()
+    return (
+        f"decoder {component.name} looks {wanted} label frames to either side, inference.context_s = "
+        f"{inference.context_s:g} gives {given}: frames at the ends of segments get less than the others. "
+        f"Set inference.context_s to {wanted * FRAME_S:g} or more.",
+    )
+
+
+def _no_such_split(data: ComponentSpec, split: str) -> str:
+    """Return what is wrong with the name of a split; nothing if it is right or nobody can tell."""
+    if not isinstance(data.config, DatasetConfig):
+        return ""
+    try:
+        splits = data.config.split_names()
+        if splits is None or split in splits:
+            return ""
+        known = f"{did_you_mean(split, splits)} Splits: {', '.join(splits)}."
+    except (Exception, SystemExit) as error:  # a plugin's split_names() may raise anything
+        return f"data set '{data.name}' cannot say which splits it has ({type(error).__name__}: {error})."
+    return f"data set '{data.name}' has no split '{split}'.{known}"
+
+
+def _nearest(tree: Node, path: Sequence[str]) -> Node:
+    """Return the node of a key, or the innermost one around it that is written."""
+    child = tree.child(path[0]) if path else None
+    return tree if child is None else _nearest(child, path[1:])

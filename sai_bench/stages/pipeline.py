@@ -10,6 +10,7 @@ from sai_bench.code_fingerprint import code_fingerprint
 from sai_bench.errors import component_errors
 from sai_bench.files import read_arrays
 from sai_bench.metrics.numbers import checked_numbers
+from sai_bench.spec.wiring import notes_on_context
 from sai_bench.stages import works
 from sai_bench.stages.keys import component_identity
 from sai_bench.stages.label_memory import LabelMemory
@@ -123,6 +124,10 @@ def notes_on_networks(spec: Spec) -> tuple[str, ...]:
     Raises:
         WeightsError: the spec's weights file cannot be read.
     """
+    return (*_notes_on_weights(spec), *notes_on_context(spec.require_system(), spec.inference))
+
+
+def _notes_on_weights(spec: Spec) -> tuple[str, ...]:
     system = spec.require_system()
     names = [component.name for component in system.networks()]
     if system.weights is not None:

@@ -30,7 +30,7 @@ from sai_bench.training.finished_stages import (
     write_result,
 )
 from sai_bench.training.label_masks import prepare_label_masks
-from sai_bench.training.loop import BEST, LAST, StageBatches, State, train_stage
+from sai_bench.training.loop import BEST, LAST, StageBatches, train_stage
 from sai_bench.training.segments import make_loader, validation_batches
 from sai_bench.training.stage_data import (
     StageData,
@@ -44,6 +44,7 @@ from sai_bench.weights_of_systems import write_system_weights
 if TYPE_CHECKING:
     from sai_bench.spec import Spec, TrainingStage
     from sai_bench.stages.stage import Context
+    from sai_bench.training.checkpoints import State
     from sai_bench.training.segment_loader import SegmentLoader
     from sai_bench.training.targets import Grid
 

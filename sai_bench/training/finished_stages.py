@@ -29,7 +29,8 @@ class StageResult(msgspec.Struct, frozen=True):
         sha256: of that file.
         recordings: how many were learned from; None if they were rendered while training.
         steps: of the optimiser.
-        seconds: spent training.
+        seconds: spent training, with validation and checkpoints; not what a killed run did after its last
+            checkpoint.
         data_seconds: of these, spent waiting for data.
         best_step: after how many steps the weights were best by the validation split, None without one.
         best_loss: the loss there.

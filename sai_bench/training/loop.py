@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 
 from sai_bench.errors import SpecError, TrainingError
 from sai_bench.networks import DETECTOR_KINDS, state_of
 from sai_bench.sphere import FRAMES_PER_S
-from sai_bench.training.checkpoints import Progress, read_checkpoint, write_checkpoint
+from sai_bench.training.checkpoints import Progress, State, read_checkpoint, write_checkpoint
 from sai_bench.training.distributed import alone
 from sai_bench.training.optimisation import RunningMean, freeze, learning_rate_share, make_optimiser
 from sai_bench.training.training_log import TrainingLog
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.safetensors"
 LAST, BEST = "last.safetensors", "best.safetensors"
 _LOG_EVERY_STEPS = 10
-
-State = dict[str, dict[str, torch.Tensor]]
-"""Kind -> name -> tensor."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class _Training:
         self.optimiser = make_optimiser(self.model, self.settings.optimiser)
         self.mean = RunningMean(self.model, self.settings.ema_decay) if self.settings.ema_decay else None
         checkpoint = folder / CHECKPOINT
-        self.progress = read_checkpoint(checkpoint, self.model, self.optimiser, self.mean)
+        self.progress, self.best = read_checkpoint(checkpoint, self.model, self.optimiser, self.mean)
         self.step_of_processes = accelerator.prepare_model(self.model)
         self.sums: dict[str, torch.Tensor | float] = {}
         self.summed_steps = 0
@@ -125,6 +123,9 @@ class _Training:
             log = TrainingLog(self.folder, self.progress.steps) if main else None
             if log is not None:
                 stack.callback(log.close)
+            if main and self.best is not None:
+                # The file may be gone, damaged, or of a step that is done again now.
+                self.save(self.folder / BEST, self.best)
             self.model.train()
             tell(self.progress.steps, steps)
             for waited_s, batch in _timed(batches.training(self.progress.steps)):
@@ -153,14 +154,13 @@ class _Training:
         step = self.progress.steps
         torch.manual_seed(self._seed_of(step, self.accelerator.process_index))
         total, losses = self._losses(self.step_of_processes, batch, self._chosen_frames(step))
-        if not torch.isfinite(total):
-            raise TrainingError(self._not_finite("loss", batch, losses))
-        self.accelerator.backward(total)
+        # Exactly 1, but NaN for a loss that is not finite: then all processes get a gradient that is not.
+        self.accelerator.backward(total * (1 + 0 * total.detach()))
         learning = [p for p in self.model.parameters() if p.requires_grad]
         clip = self.settings.optimiser.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(learning, clip)
         if not torch.isfinite(norm):
-            raise TrainingError(self._not_finite("gradient", batch, losses))
+            raise TrainingError(self._not_finite(batch, total, losses))
         rate = self.settings.optimiser.learning_rate * learning_rate_share(
             step, self.settings.steps, self.settings.schedule
         )
@@ -230,7 +230,8 @@ class _Training:
             log.write("validation", done, losses)
             if self.progress.best_loss is None or losses["loss"] < self.progress.best_loss:
                 self.progress.best_loss, self.progress.best_step = losses["loss"], done
-                self.save(self.folder / BEST, self._result())
+                self.best = _copied(self._result())
+                self.save(self.folder / BEST, self.best)
         self.accelerator.wait_for_everyone()
 
     @torch.no_grad()
@@ -271,14 +272,23 @@ class _Training:
     def _checkpoint(self) -> None:
         if self.accelerator.is_main_process:
             place = self.folder / CHECKPOINT
-            write_checkpoint(place, self.model, self.optimiser, self.mean, self.progress)
+            write_checkpoint(place, self.model, self.optimiser, self.mean, self.progress, self.best)
         self.accelerator.wait_for_everyone()
 
-    def _not_finite(self, what: str, batch: SegmentBatch, losses: Mapping[str, torch.Tensor]) -> str:
+    def _not_finite(
+        self, batch: SegmentBatch, total: torch.Tensor, losses: Mapping[str, torch.Tensor]
+    ) -> str:
+        """Say what was heard in a step whose gradient is not finite; every process must ask."""
         parts = ", ".join(f"{name} {float(loss.detach()):.4g}" for name, loss in losses.items())
+        every = gather_object([(bool(torch.isfinite(total)), parts, batch.names)])
+        heard = {rank: (parts, names) for rank, (finite, parts, names) in enumerate(every) if not finite}
+        what = "loss" if heard else "gradient"
+        heard = heard or {rank: (parts, names) for rank, (_, parts, names) in enumerate(every)}
+        where = f" of process {', '.join(map(str, heard))}" if len(heard) < len(every) else ""
         return (
             f"training.{self.stage.name}: the {what} of step {self.progress.steps + 1} is not finite "
-            f"({parts}). Recordings in the step: {', '.join(batch.names)}. Check them with: sai-bench "
+            f"({'; '.join(parts for parts, _ in heard.values())}). Recordings in the step{where}: "
+            f"{', '.join(name for _, names in heard.values() for name in names)}. Check them with: sai-bench "
             "check-data SPEC. If they are in order, lower optimiser.learning_rate or set "
             "optimiser.clip_norm. What the last checkpoint holds is kept."
         )
@@ -292,6 +302,14 @@ def _check_frames(stage: TrainingStage, decoder: object) -> None:
                 "segment together, with its config. Set 0, or choose frames that stand alone (query_scope)."
             ]
         )
+
+
+def _copied(state: State) -> State:
+    """Return weights in main memory that stay as they are while training goes on."""
+    return {
+        kind: {name: tensor.detach().to("cpu", copy=True) for name, tensor in named.items()}
+        for kind, named in state.items()
+    }
 
 
 def _timed(batches: Iterable[SegmentBatch]) -> Iterator[tuple[float, SegmentBatch]]:

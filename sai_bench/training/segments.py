@@ -154,7 +154,8 @@ def _drawn(stage: DetectorStageSettings, stored: StoredRecordings) -> DrawnSegme
 def _rendered(
     stage: DetectorStageSettings, dataset: Dataset, seed: int, sample_rate_hz: int
 ) -> RenderedRecordings:
-    # Far apart for different seeds, so that two stages hear different recordings.
+    # Far apart, so that different seeds hear different recordings. Stages without a seed of their own have
+    # the spec's: two of them that render the same split hear the same recordings.
     first_number = int(np.random.SeedSequence(seed).generate_state(1)[0]) << 24
     frames = _frames(stage)
     with component_errors(f"Rendering a first recording of split {stage.split} failed"):

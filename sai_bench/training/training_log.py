@@ -12,7 +12,8 @@ from sai_bench.files import write_atomically
 class TrainingLog:
     """`log.jsonl` and `tensorboard/` in a stage's folder.
 
-    A resumed training forgets what was logged after its checkpoint, so that no step stands there twice.
+    A resumed training forgets what was logged after its checkpoint, so that no step stands there twice, and
+    lines that cannot be read.
     """
 
     def __init__(self, folder: Path, steps_done: int):
@@ -48,11 +49,19 @@ def read_log(folder: Path) -> list[dict]:
 
 
 def _lines(path: Path) -> list[dict]:
-    """Return the lines of a log; a last one that a killed process left half-written is no line."""
+    """Return the readable lines of a log: a killed process or a full disk may have left others."""
     if not path.exists():
         return []
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines() if line]
+    *whole, _ = path.read_bytes().split(b"\n")
+    return [entry for entry in map(_decoded, whole) if entry is not None]
+
+
+def _decoded(line: bytes) -> dict | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("step"), int) else None
 
 
 def _encoded(entry: Mapping[str, object]) -> str:

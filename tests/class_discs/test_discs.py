@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sai_bench.interfaces import Candidates
 from sai_bench.sphere import angle_between_deg, directions_of, grid_directions, unit_vectors
 from sai_bench_builtin.configs.class_maps import ClassDiscsConfig
 from sai_bench_builtin.decoders.class_discs.discs import (
@@ -86,6 +87,27 @@ def test_areas_of_cells_shrink_to_the_poles_as_those_of_zones():
     zones = np.sin(np.radians(elevation + 2.5)) - np.sin(np.radians(elevation - 2.5))
     assert torch.allclose(areas / areas.sum(), torch.from_numpy(zones / zones.sum() / 72)[:, None].float())
     assert (cell_areas(cell_vectors(180, 360)) > 0).all()  # the first row lies on the pole
+
+
+@pytest.mark.parametrize(
+    ("radius_deg", "least", "most"), [(2, 0.5, 0.72), (4, 0.75, 0.88), (8, 0.9, 0.95), (20, 0.95, 1)]
+)
+def test_what_the_cells_of_a_map_leave_of_a_disc_is_little_of_small_ones(radius_deg, least, most):
+    """The figures of docs/steered_masks.md: a disc on 60 x 120 cells, as it is exported, and the ideal."""
+    config, rng = ClassDiscsConfig(), np.random.default_rng(0)
+    coarse, fine = cell_vectors(60, 120), cell_vectors(180, 360)
+    areas, ious = cell_areas(fine), []
+    for azimuth, elevation in zip(rng.uniform(-180, 180, 8), rng.uniform(-50, 50, 8), strict=True):
+        centre = torch.from_numpy(unit_vectors(azimuth, elevation)).float()[None]
+        logits = disc_energies(angles_deg(centre, coarse), radius_deg, config).clamp(1e-9, 1 - 1e-6).logit()
+        candidates = Candidates(
+            torch.zeros(1, 1, 1, 14), torch.ones(1, 1, 1), logits.view(1, 1, 1, 60, 120), torch.arange(1)
+        )
+        mask = candidates.masks(torch.tensor([[0, 0, 0]]))[0].flatten()
+        mask = torch.where(mask < 0.1 * mask.max(), 0, mask / mask.max())
+        ideal = disc_energies(angles_deg(centre, fine), radius_deg, config)[0]
+        ious.append((areas * torch.minimum(mask, ideal)).sum() / (areas * torch.maximum(mask, ideal)).sum())
+    assert least < np.mean(ious) < most
 
 
 # ---------------------------------------------------------------------------------------------------------- #

@@ -18,7 +18,7 @@ def repository():
 def hooks(monkeypatch):
     """The modules of docs/hooks, found as mkdocs finds them."""
     monkeypatch.syspath_prepend(str(REPOSITORY / "docs" / "hooks"))
-    names = ("generated_parts", "result_tables", "component_tables", "trim_benchmarks")
+    names = ("generated_parts", "result_tables", "component_tables", "training_tables", "trim_benchmarks")
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 

@@ -46,8 +46,14 @@ class PowerMapConfig(BackboneConfig):
 
 
 class PeaksLosses(LossConfig):
+    loss_weights = ("dice", "score")
+
     dice: float = Field(5.0, ge=0)
     """Weight of the Dice loss."""
+
+    score: float = Field(0.0, ge=0)
+
+    width_deg: float = Field(1.0, ge=0)
 
 
 class PeaksConfig(DecoderConfig):

@@ -84,6 +84,12 @@ def test_variants_change_and_drop_stages(whole):
         ("{a: {steps: 3, stps: 3}}", "training.a.stps: unknown key. Did you mean 'steps'?"),
         ("{a: {}}", "training.a.steps: missing."),
         ("{a: {steps: 3, losses: {dise: 1}}}", "training.a.losses.dise: unknown key. Did you mean 'dice'?"),
+        (
+            "{a: {steps: 3, losses: {dice: 0}}}",
+            "training.a.losses: all weights are 0 (dice, score), so nothing would be learned. Set one of ",
+        ),
+        ("{a: {steps: 3, optimiser: {betas: [1, 0.9]}}}", "training.a.optimiser.betas"),
+        ("{a: {steps: 3, optimiser: {betas: [0.9, 1.0]}}}", "training.a.optimiser.betas"),
         ("{a: {steps: 3, losses: 4}}", "training.a.losses: expected a mapping"),
         ("{a: {steps: 3, trains: prio}}", "training.a.trains: expected 'detector' or 'prior', got the text"),
         ("{a: {steps: 3, trains: {}}}", "training.a.trains: expected 'detector' or 'prior', got"),
@@ -114,6 +120,12 @@ def test_a_wrong_stage_is_named_with_its_line(whole, stages, problem):
 
     assert found.startswith("s.yaml:2: ")
     assert problem in found
+
+
+def test_one_loss_with_a_weight_is_enough(whole):
+    text = "extends: specs/whole.yaml\ntraining: {a: {steps: 3, losses: {dice: 0, score: 1, width_deg: 0}}}\n"
+
+    assert whole.load_text(text).training[0].losses.score == 1
 
 
 def test_a_decoder_that_cannot_be_trained_is_refused_with_those_that_can(whole):

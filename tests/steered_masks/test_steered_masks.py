@@ -73,12 +73,17 @@ class GivenMasks(nn.Module):
         return self.logits, torch.zeros(len(spectra), self.logits.shape[1] // 5, 8)
 
 
-def with_masks(backbone, logits, class_logits=None):
-    """A backbone whose masks are given, and those of the classes, too; they are 0.5 otherwise."""
-    if class_logits is None:
-        class_logits = torch.zeros(*logits.shape[:3], 13)
-    backbone.encoder = GivenMasks(torch.cat([logits, class_logits], dim=3))
+def with_class_masks(backbone, logits):
+    """A backbone whose masks of the first classes are given, [B, T, groups, k] logits; all others are 0.5."""
+    others = SMALL["masks"], 13 - logits.shape[3]
+    before, after = (torch.zeros(*logits.shape[:3], count) for count in others)
+    backbone.encoder = GivenMasks(torch.cat([before, logits, after], dim=3))
     return backbone
+
+
+def class_maps(backbone, x, array):
+    """The steered maps [B, N, 13, h, w] of the classes' masks, which leave the backbone as they are."""
+    return backbone(x, array)[:, :, -13:]
 
 
 def peak_direction(power_map):
@@ -96,7 +101,7 @@ def test_maps_are_the_sum_that_the_docstring_states():
     generator = torch.Generator().manual_seed(1)
     backbone, x, array = built(pooling_frames=1), spectra(), mic_array("open")
     masks = torch.rand(1, 10, len(backbone.groups_hz), 3, generator=generator)
-    maps = with_masks(backbone, masks.logit()).steered_maps(x, array)[0].numpy()
+    maps = class_maps(with_class_masks(backbone, masks.logit()), x, array)[0].numpy()
 
     bins = np.rint(backbone.groups_hz / (24000 / 512)).astype(int)
     phases = (x / x.abs())[0].numpy()
@@ -126,10 +131,10 @@ def test_maps_are_the_sum_that_the_docstring_states():
 def test_only_label_frames_within_reach_count():
     backbone, x, array = built(pooling_frames=1), spectra(frames=20), mic_array("open")
     masks = torch.zeros(1, 20, len(backbone.groups_hz), 3)
-    before = with_masks(backbone, masks).steered_maps(x, array)
+    before = class_maps(with_class_masks(backbone, masks), x, array)
 
     x[:, :, 15:] = spectra(frames=5, seed=9)
-    after = backbone.steered_maps(x, array)
+    after = class_maps(backbone, x, array)
 
     assert torch.equal(before[:, :2], after[:, :2])
     assert not torch.allclose(before[:, 2], after[:, 2])
@@ -140,9 +145,9 @@ def test_only_label_frames_within_reach_count():
 @pytest.mark.parametrize("direction", [(0, 0), (179, 10), (-90, 45), (60, -60)])
 def test_a_plane_wave_peaks_where_it_comes_from(array, direction):
     backbone = built()
-    backbone = with_masks(backbone, torch.full((1, 5, len(backbone.groups_hz), 3), 5.0))
+    backbone = with_class_masks(backbone, torch.full((1, 5, len(backbone.groups_hz), 1), 5.0))
 
-    maps = backbone.steered_maps(plane_wave(array, *direction)[None], array)
+    maps = class_maps(backbone, plane_wave(array, *direction)[None], array)
 
     found = peak_direction(maps[0, 0, 0].numpy())
     assert angle_between_deg(*found, *direction) < 10  # a cell is 10 degrees wide
@@ -159,7 +164,7 @@ def test_a_mask_hears_only_its_own_frequencies():
     masks[:, :, :15, 0] = 20
     masks[:, :, 25:, 1] = 20
 
-    maps = with_masks(backbone, masks).steered_maps(both[None], array)[0, 0].numpy()
+    maps = class_maps(with_class_masks(backbone, masks), both[None], array)[0, 0].numpy()
 
     assert angle_between_deg(*peak_direction(maps[0]), 90, 0) < 10
     assert angle_between_deg(*peak_direction(maps[1]), -45, 30) < 10
@@ -171,24 +176,25 @@ def test_a_moving_source_is_followed_from_frame_to_frame():
     array, backbone = mic_array("open"), built(pooling_frames=0)
     way = [(-60, 0), (-20, 0), (20, 0), (60, 0)]
     x = torch.cat([plane_wave(array, *place, seed=n) for n, place in enumerate(way)], dim=1)
-    backbone = with_masks(backbone, torch.zeros(1, 20, len(backbone.groups_hz), 3))
+    backbone = with_class_masks(backbone, torch.zeros(1, 20, len(backbone.groups_hz), 1))
 
-    maps = backbone.steered_maps(x[None], array)[0, :, 0].numpy()
+    maps = class_maps(backbone, x[None], array)[0, :, 0].numpy()
 
     for place, power in zip(way, maps, strict=True):
         assert angle_between_deg(*peak_direction(power), *place) < 10
 
 
 @torch.no_grad()
-def test_the_last_channels_are_the_steered_maps_of_the_class_masks_as_they_are():
+def test_the_last_channels_are_a_map_of_each_class_whatever_the_blocks_on_the_sphere_learn():
     backbone, x, array = built(), spectra(frames=15, batch=2), mic_array("open")
-    maps = backbone.steered_maps(x, array)
-    embedding = backbone(x, array)
+    before = backbone(x, array)
+    backbone.mix.weight += 1
+    after = backbone(x, array)
 
-    assert maps.shape == (2, 3, 3 + 13, 18, 36)
-    assert embedding.shape == (2, 3, 8 + 13, 18, 36)
-    assert embedding[:, :, 8:].equal(maps[:, :, 3:])
-    assert maps.abs().max() <= 1
+    assert before.shape == (2, 3, 8 + 13, 18, 36)
+    assert after[:, :, 8:].equal(before[:, :, 8:])
+    assert (after[:, :, :8] - before[:, :, :8]).abs().max() > 1e-3
+    assert before[:, :, 8:].abs().max() <= 1
 
 
 @torch.no_grad()
@@ -200,8 +206,8 @@ def test_a_class_mask_shows_where_its_class_comes_from():
     of_classes[:, :, :15, 4] = 20
     of_classes[:, :, 25:, 12] = 20
 
-    backbone = with_masks(backbone, torch.zeros(1, 5, groups, 3), of_classes)
-    seen = backbone(torch.where(torch.arange(257) < 80, low, high)[None], array)[0, 0, -13:].numpy()
+    both = torch.where(torch.arange(257) < 80, low, high)
+    seen = class_maps(with_class_masks(backbone, of_classes), both[None], array)[0, 0].numpy()
 
     assert angle_between_deg(*peak_direction(seen[4]), 90, 0) < 10
     assert angle_between_deg(*peak_direction(seen[12]), -45, 30) < 10
@@ -213,7 +219,6 @@ def test_without_class_masks_there_is_the_embedding_alone():
     backbone = built(class_masks=False)
 
     assert backbone(spectra(), mic_array()).shape == (1, 2, 8, 18, 36)
-    assert backbone.steered_maps(spectra(), mic_array()).shape == (1, 2, 3, 18, 36)
     assert all(layer.out_features == 3 for layer in backbone.encoder.to_masks)
 
 

@@ -228,6 +228,10 @@ def test_steps_can_be_set_on_the_command_line_and_make_another_training(one_step
         ("first.frozen=[backbone, decoder]", "training.first.frozen: nothing is left that learns"),
         ("first.segment_s=0.55", "segment_s = 0.55 is no whole number of label frames"),
         ("first.losses.bec=1", "training.first.losses.bec: unknown key. Did you mean 'bce'?"),
+        (
+            "second.losses={classification: 0, bce: 0, dice: 0, scoring: 0, refinement: 0}",
+            "training.second.losses: all weights are 0 (classification, bce, dice, scoring, refinement, ",
+        ),
         ("more={trains: prior}", "training.more: a second stage that trains the prior"),
         ("more={trains: fusion}", "training.more.trains: expected 'detector' or 'prior'"),
     ],
@@ -237,6 +241,25 @@ def test_a_stage_that_cannot_be_trained_is_refused(refused, override, says):
     about_the_prior = override.startswith("recognition")
 
     assert says in refused(*(only_the_prior if about_the_prior else []), f"--set=training.{override}")
+
+
+@pytest.mark.parametrize("harm", ["removed", "truncated"])
+def test_a_result_that_was_lost_is_restored_and_never_taken_as_it_is(small, sai_bench, tmp_path, harm):
+    cache = tmp_path / "cache"
+    shutil.copytree(small.cache / "train", cache / "train")
+    best = small.folder("first", cache) / "best.safetensors"
+    if harm == "removed":
+        best.unlink()
+    else:
+        best.write_bytes(best.read_bytes()[:-9])
+
+    done = sai_bench("train", small.spec, "--cache", cache)
+
+    assert done.code == 0, done.err
+    assert "train first: 20 steps in" in done.err
+    assert "train second: 2 steps reused" in done.err
+    assert best.read_bytes() == (small.folder("first") / "best.safetensors").read_bytes()
+    assert "train first: 20 steps reused" in sai_bench("train", small.spec, "--cache", cache).err
 
 
 def test_online_rendering_is_refused_for_a_data_set_that_cannot(refused, recorded):

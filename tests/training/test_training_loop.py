@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import accelerate
 import numpy as np
@@ -57,12 +58,12 @@ class ToyDecoder(nn.Module):
         return 2 * loss, {"distance": loss}
 
 
-def batch(step, poison=None):
+def batch(step, poison=None, sign=1):
     """What a real loader gives: it follows from the step's number alone."""
     rng = np.random.default_rng(step)
     waveform = torch.from_numpy(rng.normal(size=(3, 4, 100)).astype(np.float32))
     masks = waveform.unflatten(2, (FRAMES, -1)).mean(3).transpose(1, 2)
-    masks = torch.cat([masks, -masks], 2).unflatten(2, GRID)[:, :, None]
+    masks = sign * torch.cat([masks, -masks], 2).unflatten(2, GRID)[:, :, None]
     if step == poison:
         masks[1, 2] = float("nan")
     slots = torch.zeros(3, FRAMES, 1, dtype=torch.long)
@@ -79,7 +80,9 @@ class Killed(BaseException):
     """Stands for whatever ends a process."""
 
 
-def train(folder, *, steps=30, kill_at=None, poison=None, validation=False, parts=None, **keys):
+def train(
+    folder, *, steps=30, kill_at=None, poison=None, validation=False, validation_s=0, parts=None, **keys
+):
     torch.manual_seed(5)
     parts = parts or {"front_end": ToyFrontEnd(), "backbone": ToyBackbone(), "decoder": ToyDecoder()}
     keys = {"segment_s": 0.5, "optimiser": {"learning_rate": 0.05}, "checkpoint_every_steps": 7} | keys
@@ -91,11 +94,16 @@ def train(folder, *, steps=30, kill_at=None, poison=None, validation=False, part
                 raise Killed
             yield batch(step, poison)
 
+    def measured():
+        for step in range(900, 903):
+            time.sleep(validation_s)
+            yield batch(step, sign=validation)
+
     folder.mkdir(exist_ok=True)
     progress = train_stage(
         stage,
         parts,
-        StageBatches(batches, (lambda: map(batch, range(900, 903))) if validation else None),
+        StageBatches(batches, measured if validation else None),
         folder,
         seed=3,
         save=lambda path, state: save_file(
@@ -159,6 +167,32 @@ def test_a_run_that_was_finished_only_writes_its_weights_again(tmp_path):
     train(tmp_path / "a", kill_at=0)
 
     assert all(torch.equal(before[name], tensor) for name, tensor in load_file(tmp_path / "a" / LAST).items())
+
+
+@pytest.mark.parametrize("harm", ["removed", "truncated", "of another step"])
+@pytest.mark.parametrize("kill_at", [17, None])
+def test_best_weights_that_were_lost_are_those_of_an_undisturbed_run_again(tmp_path, kill_at, harm):
+    # What is measured is the opposite of what is learned, so that the first measurement is the best.
+    keys = {"validation": -1, "validate_every_steps": 10}
+    through, _ = train(tmp_path / "through", **keys)
+    assert through.best_step == 10
+    if kill_at:
+        with pytest.raises(Killed):
+            train(tmp_path / "a", kill_at=kill_at, **keys)
+    else:
+        train(tmp_path / "a", **keys)
+
+    best = tmp_path / "a" / BEST
+    if harm == "truncated":
+        best.write_bytes(best.read_bytes()[:-7])
+    elif harm == "removed":
+        best.unlink()
+    else:
+        best.write_bytes((tmp_path / "through" / LAST).read_bytes())
+    progress, _ = train(tmp_path / "a", **keys)
+
+    assert (progress.best_step, progress.best_loss) == (through.best_step, through.best_loss)
+    assert best.read_bytes() == (tmp_path / "through" / BEST).read_bytes()
 
 
 def test_another_seed_or_step_changes_dropout(tmp_path):
@@ -282,6 +316,31 @@ def test_a_half_written_last_line_of_the_log_is_dropped(tmp_path):
 
     lines = [json.loads(line) for line in (tmp_path / "a" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [7, 10, 14, 20, 21, 28, 30]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"garbage", b"\xff\xfe\0\0", b"{}", b"[1]", b'{"kind":"train","step":"3"}', b"[" * 100_000, b""],
+)
+def test_lines_of_the_log_that_cannot_be_read_are_dropped(tmp_path, garbage):
+    with pytest.raises(Killed):
+        train(tmp_path / "a", kill_at=25)
+    log = tmp_path / "a" / "log.jsonl"
+    first, *others = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join([first, garbage + b"\n", *others]))
+
+    train(tmp_path / "a")
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [7, 10, 14, 20, 21, 28, 30]
+
+
+def test_the_time_of_a_stage_includes_validation_but_is_not_time_of_data(tmp_path):
+    progress, _ = train(tmp_path / "a", steps=2, validation=True, validate_every_steps=1, validation_s=0.2)
+
+    asleep_s = 2 * 3 * 0.2
+    assert progress.seconds >= asleep_s
+    assert progress.data_seconds <= progress.seconds - asleep_s
 
 
 def test_bf16_learns_nearly_as_fp32_does(tmp_path):

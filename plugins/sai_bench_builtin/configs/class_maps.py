@@ -62,6 +62,10 @@ class _MapsConfig(DecoderConfig):
     activity_smoothing_frames: int = Field(0, ge=0, le=50)
     """Label frames on either side over which the logits of class activity are averaged after training."""
 
+    def context_frames(self) -> int:
+        """Return over how many label frames on either side maps or activity are averaged."""
+        return max(self.smoothing_frames, self.activity_smoothing_frames)
+
     def _output(self, name: str, sphere: SphereSpec) -> CandidateSpec:
         """Return the candidates of decoder `name`, each with its own mask.
 
@@ -93,6 +97,8 @@ class ClassMapsLosses(LossConfig):
     Maps are learned where their class sounds. Class-agnostic targets: the classes' maps together (the log of
     the sum of their odds) learn the union of all regions, and any region makes a candidate's score good.
     """
+
+    loss_weights = ("activity", "map", "place", "dice", "shape", "score")
 
     activity: float = Field(2.0, ge=0)
     """Binary cross entropy of whether each class sounds."""
@@ -147,6 +153,8 @@ class ClassDiscsLosses(LossConfig):
     Class-agnostic targets: the classes' maps together learn where the regions are, of whatever class.
     """
 
+    loss_weights = ("activity", "place", "extent")
+
     activity: float = Field(2.0, ge=0)
     """Binary cross entropy of whether each class sounds."""
 
@@ -181,7 +189,8 @@ class ClassDiscsConfig(_MapsConfig):
     iou_thresholds: tuple[Annotated[float, Field(ge=0.05, le=0.95)], ...] = Field(
         (0.25, 0.5, 0.75), min_length=1, max_length=20
     )
-    """A disc is good in so far as it exceeds these soft IoUs with the region; those of the June metric."""
+    """A disc is good in so far as its soft IoU with the region passes these; those of the June metric. One
+    that is missed or passed by less than 0.05 counts in part."""
 
     @field_validator("extents_deg")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from sai_bench.config import ComponentConfig, SpecPath
+from sai_bench.config import ComponentConfig, DatasetConfig, SpecPath
 from sai_bench_builtin.configs.source_bank import (
     ProceduralSources,
     Share,
@@ -95,7 +95,7 @@ class ExtentConfig(ComponentConfig):
     """Each sub-source is delayed or advanced by up to this (+-)."""
 
 
-class SimulatedRoomsConfig(ComponentConfig):
+class SimulatedRoomsConfig(DatasetConfig):
     """Recordings rendered in simulated shoebox rooms (report 3.1.1)."""
 
     folder: SpecPath
@@ -129,6 +129,10 @@ class SimulatedRoomsConfig(ComponentConfig):
     """How large sources are."""
     snr_range_db: Annotated[tuple[_SnrDb, _SnrDb], AfterValidator(_ascending)] = (10.0, 30.0)
     """Level of the sources over the noise (white, independent in each channel) in dB."""
+
+    def split_names(self) -> tuple[str, ...]:
+        """Return the names of the splits in their order."""
+        return tuple(self.splits)
 
     @model_validator(mode="after")
     def _every_split_has_sounds(self) -> SimulatedRoomsConfig:

@@ -34,6 +34,8 @@ class MatchingCostsConfig(ComponentConfig):
 class MaskQueriesLosses(LossConfig):
     """Losses of matched sets of masks (report, Table 1); the default weights are those of Mask2Former."""
 
+    loss_weights = ("classification", "bce", "dice", "scoring", "refinement", "calibration")
+
     matching: MatchingCostsConfig = MatchingCostsConfig()
     """Costs of the assignment of candidates to targets."""
 

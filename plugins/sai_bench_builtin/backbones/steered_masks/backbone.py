@@ -117,12 +117,8 @@ class SteeredMasks(nn.Module, Backbone):
         of_classes = maps[:, self.config.masks :].to(embedding.dtype)
         return torch.cat([embedding, of_classes], dim=1).unflatten(0, (len(features), -1))
 
-    def steered_maps(self, features: torch.Tensor, array: ArrayGeometry) -> torch.Tensor:
-        """Return the maps of all masks in all label frames, [B, N, D, h, w] in [-1, 1], for a look."""
-        return self._maps_and_context(features, array, None)[0]
-
     def _maps_and_context(self, features, array, frames):
-        """Return maps [B, n, masks, h, w] and context [B, n, channels] of the wanted label frames."""
+        """Return maps [B, n, masks, h, w] in [-1, 1] and context [B, n, channels] of the label frames."""
         self._check(features, array)
         missing = -features.shape[2] % self.hops_per_frame
         spectra = F.pad(features[..., self.band], (0, 0, 0, missing))

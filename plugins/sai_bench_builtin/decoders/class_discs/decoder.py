@@ -46,9 +46,13 @@ class ClassDiscs(nn.Module, Decoder):
 
     The softmax of a class's map says where the centre of its region is, if the class sounds, and a head at
     the peak how large the region is. A system that is unsure of either still has to draw one mask; the best
-    one is the disc whose expected agreement with the region is the highest, over all places and extents that
-    the region may have. Agreement is the share of soft IoU thresholds that are passed, as a mean average
-    precision counts it. That expected value times the probability that the class sounds is the score.
+    one is the disc whose expected agreement with the region is the highest, over the extents that the region
+    may have and its places in the candidate's territory. Agreement is the share of soft IoU thresholds that
+    are passed, as a mean average precision counts it, with a ramp around each (`agreement_table`). That
+    expected value times the probability that the class sounds is the score.
+
+    A class has one softmax, whatever the number of its sources: two that sound at once share it, and score
+    about half each.
     """
 
     def __init__(self, config: ClassDiscsConfig, sphere: SphereSpec):
@@ -182,7 +186,8 @@ class ClassDiscs(nn.Module, Decoder):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return energies [m, G] of the best discs of m regions, and how well each is expected to agree.
 
-        Two centres are tried: the peak, and the middle of the probability around it.
+        Two centres are tried: the peak, and the middle of the probability around it. Only probability in the
+        candidate's own territory counts: places outside are too far to agree, or another candidate's.
         """
         kind, cell = found.classes[frame, slot], found.cells[frame, slot]
         places = logits.maps[frame, kind].flatten(1).exp() * found.inside[frame, slot].flatten(1)

@@ -10,7 +10,7 @@ import torch
 from sai_bench_builtin.configs.class_maps import ClassDiscsConfig
 
 _MARGIN = 0.05
-"""Soft IoUs this close to a threshold may pass it: regions are no exact discs."""
+"""Soft IoUs this close to a threshold may pass it or not: regions are no exact discs."""
 
 _STEP_DEG = 0.5
 """Spacing of the grid on which discs are compared, at most."""
@@ -18,8 +18,12 @@ _STEP_DEG = 0.5
 _CELLS_ACROSS = 160
 """Cells of that grid from side to side, at most."""
 
-_REACHED = 0.05
-"""Energies below this share of the peak are no part of a mask."""
+_LEAST_ENERGY = 0.05
+"""Weaker energies of masks do not count here.
+
+Where an export cuts masks off is a key of its own (`export.mask_energy`, 0.10) that a decoder does not know.
+With 0.10 here, entries of the default table would differ by 0.001 on average and 0.054 at most.
+"""
 
 _LEAST_AREA = 1e-3
 """Cells whose centre is a pole have an area, too."""
@@ -47,21 +51,24 @@ def disc_energies(distance_deg, radius_deg, config: ClassDiscsConfig):
 def agreement_table(config: ClassDiscsConfig) -> torch.Tensor:
     """Return how well discs agree: [S masks, S regions, D + 1 distances of 0 ... D whole degrees].
 
-    An entry is the share of `iou_thresholds` that the soft IoU of two discs of these extents exceeds whose
-    centres are that far apart; from D on none. Discs are compared on a plane, which small ones lie on.
+    An entry is the share of `iou_thresholds` that two discs of these extents pass whose centres are that far
+    apart; from D on none. A threshold t is passed in part if the soft IoU is near it: from 0 at t - 0.05 up
+    to 1 at t + 0.05, half at t, since regions are no exact discs. Of masks the energies below 0.05 are left
+    out, of regions none. Discs are compared on a plane, on which small ones almost lie, and drawn finely:
+    what the cells of a map make of them is not in the table.
     """
     extents = np.array(config.extents_deg)
-    reach = extents.max() + config.edge_deg * math.log(1 / _REACHED)
+    reach = extents.max() + config.edge_deg * math.log(1 / _LEAST_ENERGY)
     furthest = math.ceil(2 * reach)
     step = max(_STEP_DEG, 2 * reach / _CELLS_ACROSS)
     y, x = np.mgrid[-reach : reach + step : step, -reach : reach + step : step]
     regions = disc_energies(np.hypot(y, x), extents[:, None, None], config).reshape(len(extents), -1)
-    areas = np.where(regions > _REACHED, regions, 0).sum(1)  # of masks; a shifted one may leave the grid
+    areas = np.where(regions > _LEAST_ENERGY, regions, 0).sum(1)  # of masks; a shifted one may leave the grid
     table = np.zeros((len(extents), len(extents), furthest + 1))
     for distance in range(furthest):
         shifted = np.hypot(y, x - distance)
         masks = disc_energies(shifted, extents[:, None, None], config).reshape(len(extents), -1)
-        masks = np.where(masks > _REACHED, masks, 0)
+        masks = np.where(masks > _LEAST_ENERGY, masks, 0)
         for number, (mask, area) in enumerate(zip(masks, areas, strict=True)):
             common = np.minimum(mask, regions).sum(1)
             iou = common / (area + regions.sum(1) - common)
@@ -80,7 +87,8 @@ def best_discs(
     """Return for discs around given centres which extent is expected to agree best, and how well.
 
     Args:
-        places: [m, G] probability that the region's centre lies in a cell; the rest of it is nowhere here.
+        places: [m, G] probability that the region's centre lies in a cell; they sum to 1 or less. The rest is
+            elsewhere, where no disc agrees with it.
         extents: [m, S] probability of each extent of the region.
         centres: [m, 3] unit vectors, where the mask's centre would be.
         vectors: [G, 3] directions of the cells.
