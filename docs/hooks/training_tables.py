@@ -16,7 +16,7 @@ WEIGHTS = _REPOSITORY / "specs" / "weights" / "steered_rooms13.safetensors"
 STAGES = {"steered": ("detector",), "tiny_rooms13": ("synthetic", "dcase")}
 """Specs whose runs were kept, each in a folder, and their stages of training. An entry is all that a further
 spec takes: tables, curves and the script that makes the results go through them."""
-STEPS_ONLY = frozenset({"steered", "tiny_rooms13"})
+STEPS_ONLY = frozenset({"tiny_rooms13"})
 """Specs whose kept results are older than the counting of validation and checkpoints: their seconds are those
 of the steps alone. Take a name out when its results are made anew."""
 PROTOTYPE_MAP = 0.2, 0.3
