@@ -23,5 +23,8 @@ done
 mkdir -p docs/results/training
 cp -r "$new"/training/* docs/results/training
 cp "$new/steered_rooms13.safetensors" specs/weights
+# These are about the weights that are shipped, so that the record says that the clone has changed.
+"$bin/sai-bench" run specs/steered_choices.yaml
+"$bin/python" docs/hooks/collect_training.py specs/steered_choices.yaml docs/results/training/steered_choices
 "$bin/python" docs/hooks/learning_curves.py docs/images/learning_curves.png
 "$bin/python" docs/hooks/result_tables.py specs/weights/README.md

@@ -160,6 +160,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "trained-against-prototype": training_tables.against_prototype,
     "rendering-time": training_tables.rendering,
     "trained-fusion": training_tables.fusion,
+    "trained-choices": training_tables.choices,
     "model-card": training_tables.model_card,
     "mask-shapes": training_tables.mask_shapes,
 }

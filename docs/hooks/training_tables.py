@@ -33,6 +33,8 @@ NO_TRAINING_ALPHAS = {
 """Alpha -> variant of specs/steered.yaml that has the detector of specs/quickstart.yaml."""
 OTHER_ALPHAS = {"0": "alpha_0", "0.25": "alpha_0_25", "1": "alpha_1"}
 """Alpha -> variant of each spec; the specs' own systems have 0.5."""
+CHOICES = "steered_choices"
+"""Spec whose variants differ in a key that acts after training, on the validation split."""
 
 
 def systems() -> str:
@@ -82,6 +84,24 @@ def fusion() -> str:
     return _table(["system", "alpha 0", "alpha 0.25", "alpha 0.5", "alpha 1"], rows)
 
 
+def choices() -> str:
+    """Return the June mAP on the validation split with other keys that act after training."""
+    record = record_of(CHOICES)
+    rows = [
+        [
+            "as in `steered.yaml`" if name == CHOICES else f"`{_changed(record, name)}`",
+            f"{_june_map(CHOICES, name):.3f}",
+            "{:.3f} to {:.3f}".format(*interval_of(CHOICES, name)),
+        ]
+        for name in record.variants
+    ]
+    data = record.data
+    return (
+        _table(["system", "June mAP", "95% interval"], rows)
+        + f"\nSplit `{data.split}`: {data.recordings} recordings, {data.audio_s:.0f} s.\n"
+    )
+
+
 def mask_shapes() -> str:
     """Return which share of labels discs pass the June metric's thresholds with, by how far they are off."""
     content = json.loads((RESULTS / "mask_shapes.json").read_text())
@@ -124,6 +144,15 @@ def model_card() -> str:
         ["April mAP, AP50", f"{april['map']:.3f}, {april['ap50']:.3f}"],
     ]
     return _table(["", "what"], rows)
+
+
+def _changed(record: RunRecord, variant: str) -> str:
+    """Return the keys of sections that a variant changes, and their values there."""
+    changes = []
+    for path, section in record.spec["variants"][variant].items():
+        own = functools.reduce(lambda tree, key: tree[key], path.split("."), record.spec)
+        changes += [f"{key}: {value:g}" for key, value in section.items() if value != own[key]]
+    return ", ".join(changes)
 
 
 @functools.cache

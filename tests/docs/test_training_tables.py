@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+import yaml
 
 
 @pytest.fixture
@@ -70,3 +71,16 @@ def test_rendering_takes_the_minutes_that_were_measured_and_at_most_ten(tables, 
     seconds = result_of(repository, "rendering.json")["seconds"]
     assert f"rendered in {seconds / 60:.1f} minutes" in tables.rendering()
     assert seconds < 600
+
+
+def test_each_choice_is_named_by_the_keys_that_its_spec_changes(tables, repository):
+    written = yaml.safe_load((repository / "specs" / "steered_choices.yaml").read_text())["variants"]
+    rows = [line.split(" | ") for line in tables.choices().splitlines() if line.startswith("| `")]
+    changes = [{k.rpartition(".")[2]: v for k, v in variant.items()} for variant in written.values()]
+    assert [row[0].strip("| `") for row in rows] == [
+        ", ".join(f"{key}: {value:g}" for key, value in change.items()) for change in changes
+    ]
+    scores = result_of(repository, "steered_choices", "result.json")["variants"]
+    assert [row[1] for row in rows] == [
+        f"{scores[name]['metrics']['dcase2026_june']['macro_mAP']:.3f}" for name in written
+    ]
