@@ -13,7 +13,12 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = _REPOSITORY / "docs" / "results" / "training"
 WEIGHTS = _REPOSITORY / "specs" / "weights" / "steered_rooms13.safetensors"
 """What specs/steered_pretrained.yaml uses."""
-STAGES = {"steered": ("detector",), "tiny_rooms13": ("synthetic", "dcase")}
+STAGES = {
+    "steered": ("detector",),
+    "steered_class_maps": ("detector",),
+    "tiny_rooms13": ("synthetic", "dcase"),
+    "tiny_steered_rooms13": ("synthetic", "dcase"),
+}
 """Specs whose runs were kept, each in a folder, and their stages of training. An entry is all that a further
 spec takes: tables, curves and the script that makes the results go through them."""
 STEPS_ONLY = frozenset({"tiny_rooms13"})
