@@ -6,11 +6,13 @@ python docs/hooks/learning_curves.py docs/images/learning_curves.png
 from __future__ import annotations
 
 import json
+import math
 import sys
 
 from matplotlib.figure import Figure
 from training_tables import RESULTS, STAGES
 
+PANELS_IN_A_ROW = 3
 SMOOTHED_LINES = 9
 """Lines of the log that a point of the training curve is the mean of."""
 
@@ -18,8 +20,10 @@ SMOOTHED_LINES = 9
 def main(picture: str) -> None:
     """Draw the loss of training (line) and of validation (dots) against steps, a panel for each stage."""
     panels = [(spec, stage) for spec, stages in STAGES.items() for stage in stages]
-    figure = Figure(figsize=(3.2 * len(panels), 3), layout="constrained")
-    for axes, (spec, stage) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    rows, columns = math.ceil(len(panels) / PANELS_IN_A_ROW), min(len(panels), PANELS_IN_A_ROW)
+    figure = Figure(figsize=(3.2 * columns, 2.8 * rows), layout="constrained")
+    for number, (spec, stage) in enumerate(panels, 1):
+        axes = figure.add_subplot(rows, columns, number)
         lines = [json.loads(line) for line in (RESULTS / spec / f"{stage}.jsonl").open()]
         training = [(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
         validation = [(line["step"], line["loss"]) for line in lines if line["kind"] == "validation"]
